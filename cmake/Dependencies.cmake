@@ -1,0 +1,37 @@
+# Everything we link and did not write. System packages first; outside Debian, CMake may fetch what is missing
+# (ELBO_FETCH=ON; not tested here).
+include(LibTorch)
+
+option(ELBO_FETCH "Fetch missing third-party libraries with CMake (not tested here)" OFF)
+find_package(Threads REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(PNG REQUIRED)
+
+if(ELBO_FETCH)
+  include(FetchContent)
+  FetchContent_Declare(spdlog GIT_REPOSITORY https://github.com/gabime/spdlog GIT_TAG v1.10.0 FIND_PACKAGE_ARGS)
+  FetchContent_Declare(yaml-cpp GIT_REPOSITORY https://github.com/jbeder/yaml-cpp GIT_TAG 0.8.0 FIND_PACKAGE_ARGS)
+  FetchContent_Declare(cxxopts GIT_REPOSITORY https://github.com/jarro2783/cxxopts GIT_TAG v3.1.1 FIND_PACKAGE_ARGS)
+  FetchContent_Declare(nlohmann_json GIT_REPOSITORY https://github.com/nlohmann/json GIT_TAG v3.11.2 FIND_PACKAGE_ARGS)
+  FetchContent_Declare(googletest GIT_REPOSITORY https://github.com/google/googletest GIT_TAG v1.14.0 FIND_PACKAGE_ARGS NAMES GTest)
+  FetchContent_Declare(libzip GIT_REPOSITORY https://github.com/nih-at/libzip GIT_TAG v1.10.1 FIND_PACKAGE_ARGS)
+  FetchContent_MakeAvailable(spdlog yaml-cpp cxxopts nlohmann_json libzip)
+  if(ELBO_TESTS)
+    FetchContent_MakeAvailable(googletest)
+  endif()
+else()
+  find_package(spdlog REQUIRED)
+  find_package(yaml-cpp REQUIRED)
+  find_package(cxxopts REQUIRED)
+  find_package(nlohmann_json REQUIRED)
+  if(ELBO_TESTS)
+    find_package(GTest REQUIRED)
+  endif()
+endif()
+
+if(NOT TARGET libzip::zip)  # Debian's libzip-config.cmake demands command-line tools we do not need
+  find_path(ELBO_ZIP_INCLUDE zip.h REQUIRED)
+  find_library(ELBO_ZIP_LIBRARY zip REQUIRED)
+  add_library(libzip::zip UNKNOWN IMPORTED)
+  set_target_properties(libzip::zip PROPERTIES IMPORTED_LOCATION ${ELBO_ZIP_LIBRARY} INTERFACE_INCLUDE_DIRECTORIES ${ELBO_ZIP_INCLUDE})
+endif()

@@ -1,0 +1,50 @@
+# elbo_room(NAME [TORCH_FREE] [LINK public-dependencies...] [PRIVATE private-dependencies...])
+# One folder src/NAME becomes the static library elbo_NAME; tests/NAME becomes test_NAME, a unity build of its files.
+add_library(elbo_settings INTERFACE)
+target_include_directories(elbo_settings INTERFACE ${PROJECT_SOURCE_DIR}/include)
+target_compile_options(elbo_settings INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror -Winvalid-pch>)
+if(ELBO_SANITIZE)
+  target_compile_options(elbo_settings INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(elbo_settings INTERFACE -fsanitize=address,undefined)
+endif()
+
+if(ELBO_TORCH AND ELBO_PCH)
+  # One precompiled header, LibTorch and nothing of ours. Position-independent code stays unset everywhere:
+  # with it an executable would silently compile without the library's precompiled header.
+  file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/elbo_pch.cpp CONTENT "")
+  add_library(elbo_pch OBJECT ${CMAKE_BINARY_DIR}/elbo_pch.cpp)
+  target_precompile_headers(elbo_pch PRIVATE <torch/torch.h>)
+  target_link_libraries(elbo_pch PRIVATE elbo_settings elbo_libtorch)
+endif()
+
+function(elbo_reuse_pch target)
+  if(ELBO_PCH)
+    target_precompile_headers(${target} REUSE_FROM elbo_pch)
+  endif()
+endfunction()
+
+set_property(GLOBAL PROPERTY ELBO_ROOMS "")
+
+function(elbo_room name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH_FREE" "" "LINK;PRIVATE")
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp ${PROJECT_SOURCE_DIR}/src/${name}/*.S)
+  list(FILTER sources EXCLUDE REGEX "/cuda_plugin/")
+  set(target elbo_${name})
+  if(NOT sources)  # a room of headers only, or not yet furnished
+    add_library(${target} INTERFACE)
+    target_link_libraries(${target} INTERFACE elbo_settings ${arg_LINK} ${arg_PRIVATE})
+    if(NOT arg_TORCH_FREE)
+      target_link_libraries(${target} INTERFACE elbo_libtorch)
+    endif()
+  else()
+    add_library(${target} STATIC ${sources})
+    target_link_libraries(${target} PUBLIC elbo_settings ${arg_LINK} PRIVATE ${arg_PRIVATE})
+    if(NOT arg_TORCH_FREE)
+      target_link_libraries(${target} PUBLIC elbo_libtorch)
+      elbo_reuse_pch(${target})
+    endif()
+  endif()
+  set_property(GLOBAL APPEND PROPERTY ELBO_ROOMS ${name})
+  set_property(GLOBAL PROPERTY ELBO_TORCH_FREE_${name} ${arg_TORCH_FREE})
+endfunction()
