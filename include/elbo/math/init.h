@@ -1,0 +1,26 @@
+#pragma once
+#include <torch/nn/module.h>
+
+#include "elbo/math/random.h"
+
+namespace elbo {
+
+/// Weight initialisation of a network, always from the stream `init`.
+enum class Init {
+  pytorch,        // U(-1/sqrt(fan_in), 1/sqrt(fan_in)) for weights and biases: torch.nn.Linear's and Conv2d's default
+  xavier_uniform  // Glorot & Bengio 2010, biases zero
+};
+constexpr auto enum_names(Init) {
+  return std::array{std::pair{std::string_view("pytorch"), Init::pytorch},
+                    std::pair{std::string_view("xavier_uniform"), Init::xavier_uniform}};
+}
+
+/// Initialises one weight (fan_in and fan_out as PyTorch counts them) and its bias (may be undefined) in place.
+/// Transposed convolutions pass `transposed`, as their first two extents are exchanged.
+enum class WeightLayout { plain, transposed };
+void init_weight(Tensor& weight, Tensor& bias, Init init, WeightLayout layout, Stream& stream);
+
+/// Initialises every Linear, Conv2d and ConvTranspose2d below a module, in the order of named_modules().
+void init_module(torch::nn::Module& module, Init init, Stream& stream);
+
+}  // namespace elbo

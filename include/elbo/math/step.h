@@ -1,0 +1,24 @@
+#pragma once
+#include "elbo/math/collective.h"
+#include "elbo/math/random.h"
+
+namespace elbo {
+
+/// What one training step hands to the mathematics.
+struct Step {
+  int64_t index = 0;    // host copies: for logs and control, never for mathematics
+  int64_t epoch = 0;
+  Tensor index_tensor;  // 0-dim int64 on the device: for mathematics
+  bool training = true;
+  Streams& streams;
+  Collective& collective;
+};
+
+/// A module that changes its buffers (never its parameters) once a step, after the optimisers.
+class Stepped {
+ public:
+  virtual ~Stepped() = default;
+  virtual void after_step(const Step& step) = 0;
+};
+
+}  // namespace elbo

@@ -1,0 +1,66 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "elbo/data/batch.h"
+#include "elbo/distributions/distribution.h"
+
+namespace elbo {
+
+/// One layer of latent variables: the posterior it was drawn from, its prior, and the draw.
+struct Latent {
+  std::string name = "z";
+  DistributionPtr q = nullptr;
+  DistributionPtr p = nullptr;
+  Tensor z = {};  // [K, B, D], or [R = S, K, B, D] drawn from the components of a mixture
+};
+
+/// A joint draw of all latent layers, top layer first.
+struct Latents {
+  std::vector<Latent> layers = {};
+  /// Log-probability of each stratum, [S, 1, B]: -inf where a component is unavailable. Undefined = uniform over the strata.
+  Tensor log_weight = {};
+};
+
+/// What the model says about one modality given the latents.
+struct Observation {
+  std::string name = "x";
+  DistributionPtr likelihood = nullptr;
+  Tensor target = {};  // [B, event...]
+  double weight = 1;
+  Tensor mask = {};  // [B] bool: where the modality is there; undefined = everywhere
+};
+
+/// Models with latent variables, a prior and an inference network: vae, hierarchical_vae, multimodal_vae.
+class Variational {
+ public:
+  virtual ~Variational() = default;
+  /// Draws K posterior samples an example; z is [K, B, D] and carries gradients.
+  virtual Latents infer(const Batch& batch, int64_t K, Noise& noise) = 0;
+  /// Draws from the prior; `batch` gives conditions and the number of rows.
+  virtual Latents prior(const Batch& batch, int64_t K, Noise& noise) = 0;
+  virtual std::vector<Observation> decode(const Latents& latents, const Batch& batch) = 0;
+  /// Parameters of q: what STL, DReG and PIWAE treat differently.
+  virtual std::vector<Tensor> inference_parameters() = 0;
+};
+
+// ---- how objectives combine samples: they never branch on the aggregation ----
+
+/// log p(x | z) of all modalities, absent rows left out. Shapes: [K, B] or [S, K, B]. Units: nats.
+Tensor log_likelihood(const std::vector<Observation>& observations);
+
+/// Which of the log-densities enter log_weights with their parameters cut off.
+enum class PosteriorGradient { live, detached };
+
+/// log p(x, z) - log q(z | x), Monte Carlo in every term. Shapes: [K, B] or [S, K, B]. Units: nats.
+/// `detached` evaluates log q with q's parameters cut off and z live: the first half of STL and DReG.
+Tensor log_weights(const Latents& latents, const Tensor& log_likelihood, PosteriorGradient gradient = PosteriorGradient::live);
+
+/// Mean over samples (and strata, by log_weight) of t. Shapes: [K, B] or [S, K, B] -> [B]. Unavailable strata are skipped by `where`,
+/// so that a missing row's NaN cannot leak into the others or into the gradient.
+Tensor average(const Latents& latents, const Tensor& t);
+
+/// log of the mean over samples (and strata) of exp(log_w). Shapes: [K, B] or [S, K, B] -> [B].
+Tensor log_mean_exp(const Latents& latents, const Tensor& log_w);
+
+}  // namespace elbo

@@ -1,0 +1,57 @@
+#pragma once
+#include <torch/nn/module.h>
+
+#include "elbo/config/catalog.h"
+#include "elbo/config/choice.h"
+#include "elbo/math/init.h"
+
+namespace elbo {
+
+/// From data to features. Parameters are `layers.N.{weight,bias}` (N counts the linear layers) or `convs.N.{weight,bias}`.
+class Encoder : public torch::nn::Module {
+ public:
+  /// Shapes: [B, event...] -> [B, num_features()].
+  virtual Tensor forward(const Tensor& x) = 0;
+  virtual int64_t num_features() const = 0;
+  /// "784-200-200".
+  virtual std::string summary() const = 0;
+};
+
+/// From latents to the parameters of a likelihood. The last layer is `output`.
+class Decoder : public torch::nn::Module {
+ public:
+  /// Shapes: z [N, D] -> [N, parameter_shape...]; callers flatten samples and examples into N.
+  virtual Tensor forward(const Tensor& z) = 0;
+  virtual std::string summary() const = 0;
+  /// The bias of the last layer, so that a model can start at the data's mean; undefined when there is none.
+  virtual Tensor output_bias() = 0;
+};
+
+struct EncoderContext {
+  Shape input_shape = {};  // of one example
+  Stream& init;
+};
+struct DecoderContext {
+  int64_t latent_size = 0;
+  Shape output_shape = {};  // the likelihood's parameters for one example, e.g. [C, H, W] or [2C, H, W]
+  Stream& init;
+};
+
+/// The axes `encoder` and `decoder`.
+Catalog<Encoder, const EncoderContext&>& encoders();
+Catalog<Decoder, const DecoderContext&>& decoders();
+using EncoderChoice = Choice<Encoder, const EncoderContext&>;
+using DecoderChoice = Choice<Decoder, const DecoderContext&>;
+
+/// Nonlinearities by name.
+enum class Activation { relu, tanh, elu, silu, gelu, leaky_relu, sigmoid };
+constexpr auto enum_names(Activation) {
+  using namespace std::string_view_literals;
+  return std::array{std::pair{"relu"sv, Activation::relu}, std::pair{"tanh"sv, Activation::tanh},
+                    std::pair{"elu"sv, Activation::elu},   std::pair{"silu"sv, Activation::silu},
+                    std::pair{"gelu"sv, Activation::gelu}, std::pair{"leaky_relu"sv, Activation::leaky_relu},
+                    std::pair{"sigmoid"sv, Activation::sigmoid}};
+}
+Tensor activate(const Tensor& x, Activation activation);
+
+}  // namespace elbo
