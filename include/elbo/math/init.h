@@ -1,6 +1,9 @@
 #pragma once
 #include <torch/nn/module.h>
 
+#include <array>
+#include <string_view>
+
 #include "elbo/math/random.h"
 
 namespace elbo {
@@ -15,10 +18,9 @@ constexpr auto enum_names(Init) {
                     std::pair{std::string_view("xavier_uniform"), Init::xavier_uniform}};
 }
 
-/// Initialises one weight (fan_in and fan_out as PyTorch counts them) and its bias (may be undefined) in place.
-/// Transposed convolutions pass `transposed`, as their first two extents are exchanged.
-enum class WeightLayout { plain, transposed };
-void init_weight(Tensor& weight, Tensor& bias, Init init, WeightLayout layout, Stream& stream);
+/// Initialises one weight and its bias (may be undefined) in place. fan_in is size(1) x receptive field, as PyTorch counts it
+/// for plain and transposed convolutions alike.
+void init_weight(Tensor& weight, Tensor& bias, Init init, Stream& stream);
 
 /// Initialises every Linear, Conv2d and ConvTranspose2d below a module, in the order of named_modules().
 void init_module(torch::nn::Module& module, Init init, Stream& stream);

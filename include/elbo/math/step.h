@@ -4,12 +4,15 @@
 
 namespace elbo {
 
-/// What one training step hands to the mathematics.
+/// What one training or evaluation step hands to the mathematics.
 struct Step {
-  int64_t index = 0;    // host copies: for logs and control, never for mathematics
+  int64_t index = 0;  // host copies: for logs and control, never for mathematics
   int64_t epoch = 0;
-  Tensor index_tensor;  // 0-dim int64 on the device: for mathematics
+  Tensor index_tensor = {};  // 0-dim int64 on the device: for mathematics
   bool training = true;
+  /// Where latents are drawn from: the stream `noise` in training, granules keyed by their place in evaluation.
+  Noise& noise;
+  /// Dropout and other draws inside networks.
   Streams& streams;
   Collective& collective;
 };

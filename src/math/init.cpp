@@ -1,0 +1,38 @@
+#include "elbo/math/init.h"
+
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+
+#include <cmath>
+
+namespace elbo {
+
+void init_weight(Tensor& weight, Tensor& bias, Init init, Stream& stream) {
+  const torch::NoGradGuard no_grad;
+  const int64_t receptive = weight.dim() > 2 ? weight[0][0].numel() : 1;
+  // PyTorch counts fan_in as size(1) for both layouts; for a transposed convolution that is its output side.
+  const double fan_in = static_cast<double>(weight.size(1) * receptive);
+  const double fan_out = static_cast<double>(weight.size(0) * receptive);
+  const double bound = init == Init::pytorch ? 1 / std::sqrt(fan_in) : std::sqrt(6 / (fan_in + fan_out));
+  weight.copy_(stream.uniform(weight.sizes(), {}) * (2 * bound) - bound);
+  if (!bias.defined()) return;
+  if (init == Init::pytorch) {
+    bias.copy_(stream.uniform(bias.sizes(), {}) * (2 * bound) - bound);
+  } else {
+    bias.zero_();
+  }
+}
+
+void init_module(torch::nn::Module& module, Init init, Stream& stream) {
+  for (auto& entry : module.modules(/*include_self=*/true)) {
+    if (auto* linear = entry->as<torch::nn::Linear>()) {
+      init_weight(linear->weight, linear->bias, init, stream);
+    } else if (auto* conv = entry->as<torch::nn::Conv2d>()) {
+      init_weight(conv->weight, conv->bias, init, stream);
+    } else if (auto* transposed = entry->as<torch::nn::ConvTranspose2d>()) {
+      init_weight(transposed->weight, transposed->bias, init, stream);
+    }
+  }
+}
+
+}  // namespace elbo
