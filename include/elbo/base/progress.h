@@ -18,7 +18,8 @@ struct ProgressOutput {
 };
 
 /// A long loop as a person sees it: `label  ━━━━╸━━━━  41 %  1,612 img/s  suffix   12:31 left`.
-/// Lines come at most every ten seconds, or every tenth of the whole where that is rarer; a bar is redrawn ten times a second at most.
+/// Lines come at most every ten seconds, or every tenth of the whole where that is rarer; a bar is redrawn ten times a second at
+/// most.
 class Progress {
  public:
   /// A total of 0 is unknown: the count is shown in place of the bar. `unit` is what the rate counts ("img").
@@ -28,7 +29,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// `done` counts from the start of the whole; the first call sets where this run began. `seconds_left` replaces our own estimate.
+  /// `done` counts from the start of the whole; the first call sets where this run began. `seconds_left` replaces our own
+  /// estimate.
   void update(int64_t done, std::string_view suffix = {}, std::optional<double> seconds_left = std::nullopt);
   /// The last line, with the time taken; further calls do nothing.
   void finish(std::string_view suffix = {});

@@ -24,12 +24,12 @@ enum class NodeKind { null, scalar, list, map };
 /// A YAML document as we see it: order and duplicate keys kept, scalars as raw text.
 struct Node {
   NodeKind kind = NodeKind::null;
-  std::string text = {};                                // of a scalar
-  bool quoted = false;                                  // a quoted or block scalar is never a number, bool or null
-  std::vector<Node> items = {};                         // of a list
+  std::string text = {};                                   // of a scalar
+  bool quoted = false;                                     // a quoted or block scalar is never a number, bool or null
+  std::vector<Node> items = {};                            // of a list
   std::vector<std::pair<std::string, Node>> entries = {};  // of a map
-  Mark mark = {};                                       // of the key, for a value in a map
-  std::string comment = {};                             // written by to_yaml at the end of the key's line
+  Mark mark = {};                                          // of the key, for a value in a map
+  std::string comment = {};                                // written by to_yaml at the end of the key's line
 
   /// The first value of this key, or nullptr.
   const Node* find(std::string_view key) const;

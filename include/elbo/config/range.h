@@ -52,8 +52,8 @@ struct Required {};
 inline constexpr Required required = {};
 
 struct InOuterRange {};
-/// This field of a component obeys the range that the field choosing the component states: `field("beta", beta, "…", at_least(0))` on a
-/// Choice of schedules refuses {type: linear, from: -1}, since schedules mark `from` so.
+/// This field of a component obeys the range that the field choosing the component states: `field("beta", beta, "…",
+/// at_least(0))` on a Choice of schedules refuses {type: linear, from: -1}, since schedules mark `from` so.
 inline constexpr InOuterRange in_outer_range = {};
 
 /// Everything a field's list of rules may say.
