@@ -1,0 +1,92 @@
+#pragma once
+#include <torch/nn/module.h>
+
+#include <filesystem>
+#include <map>
+#include <optional>
+
+#include "elbo/optim/flat_buffer.h"
+#include "elbo/training/run_folder.h"
+
+namespace elbo {
+
+struct BestValue {
+  double value = 0;
+  int64_t step = 0;
+};
+
+/// state.json of a checkpoint: what isn't a tensor.
+struct CheckpointState {
+  int64_t step = 0;
+  int64_t epoch = 0;
+  uint64_t seed = 0;
+  int64_t num_threads = 1;
+  int64_t batch_size = 0;       // with `step`, the loader's position
+  int64_t num_examples = 0;
+  bool initialised = false;
+  std::string monitor = {};
+  std::optional<double> monitored = {};  // the value at this step, where it was evaluated
+  std::optional<BestValue> best = {};
+  LogPositions logs = {};
+  std::string library_version = {};  // filled when written
+  std::string torch_version = {};
+};
+
+struct CheckpointContents {
+  std::vector<NamedTensor> model = {};     // the weights that are evaluated, by module path
+  std::vector<NamedTensor> training = {};  // raw weights, optimisers, objective, running means
+  CheckpointState state = {};
+  std::string config_yaml = {};
+};
+
+/// Writes the folder `folder` at once or not at all: model.safetensors, training.safetensors, state.json, config.yaml, SHA256SUMS.
+void write_checkpoint(const std::filesystem::path& folder, const CheckpointContents& contents);
+
+/// A checkpoint folder whose checksums were verified and whose state.json was read when it was opened.
+/// Throws: CheckpointError naming the file that is missing or altered, and the other checkpoints beside this one.
+class Checkpoint {
+ public:
+  explicit Checkpoint(std::filesystem::path folder);
+  const std::filesystem::path& folder() const { return folder_; }
+  const CheckpointState& state() const { return state_; }
+  /// The resolved config, a document of its own; `config_path` is where it lies, for messages.
+  const std::string& config_yaml() const { return config_yaml_; }
+  std::filesystem::path config_path() const { return folder_ / "config.yaml"; }
+  std::filesystem::path model_file() const { return folder_ / "model.safetensors"; }
+  std::filesystem::path training_file() const { return folder_ / "training.safetensors"; }
+  /// SHA-256 of model.safetensors: which weights a result was computed from.
+  const std::string& model_sha256() const { return model_sha256_; }
+  /// Copies the evaluated weights into the parameters and buffers of a model, on whatever device they are.
+  /// Throws: CheckpointError with everything missing, unexpected and misshapen.
+  void load_model(torch::nn::Module& model) const;
+
+ private:
+  std::filesystem::path folder_;
+  CheckpointState state_ = {};
+  std::string config_yaml_;
+  std::string model_sha256_;
+};
+
+/// RUN of the command line: a run folder means its best checkpoint if there is one, else the last; a checkpoint folder means itself.
+/// Throws: CheckpointError when it is neither.
+std::filesystem::path find_checkpoint(const std::filesystem::path& run);
+
+/// Parameters and buffers by module path, in a fixed order.
+std::vector<NamedTensor> named_tensors(const torch::nn::Module& module, const std::string& prefix = "");
+
+/// Copies a safetensors file into the tensors by name; nothing is changed unless all of them fit.
+/// Throws: CheckpointError with everything missing, unexpected and misshapen.
+void load_by_name(const std::filesystem::path& file, const std::vector<NamedTensor>& tensors);
+
+/// Points `last` (and `best`) at a checkpoint of this folder, then removes all but the newest `keep` and those two.
+struct CheckpointLinks {
+  std::string last = {};  // "step-100"
+  std::string best = {};  // empty: none yet
+};
+void keep_checkpoints(const std::filesystem::path& checkpoints, const CheckpointLinks& links, int64_t keep);
+
+/// The checkpoint that a continued run goes on from, after removing what a killed process left behind (unfinished folders and
+/// checkpoints that `last` doesn't know yet); nothing when there is none.
+std::optional<std::filesystem::path> checkpoint_to_resume(const std::filesystem::path& checkpoints);
+
+}  // namespace elbo
