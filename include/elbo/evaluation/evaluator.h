@@ -1,0 +1,51 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "elbo/base/json.h"
+#include "elbo/evaluation/metric.h"
+
+namespace elbo {
+
+/// Gradients off and the modules in evaluation mode for as long as it lives; each module then gets its own mode back.
+class EvaluationMode {
+ public:
+  explicit EvaluationMode(std::vector<torch::nn::Module*> roots);
+  ~EvaluationMode();
+  EvaluationMode(const EvaluationMode&) = delete;
+  EvaluationMode& operator=(const EvaluationMode&) = delete;
+
+ private:
+  struct Saved;
+  std::unique_ptr<Saved> saved_;
+};
+
+/// What was measured, in the order asked for.
+struct EvaluationResult {
+  Split split = Split::test;
+  int64_t num_examples = 0;
+  int64_t samples = 1;
+  uint64_t seed = 0;
+  std::vector<Measurement> measurements = {};
+
+  /// Throws: UsageError naming the keys there are.
+  const Measurement& at(std::string_view key) const;
+};
+
+/// Runs metrics by name. Throws: UsageError for an unknown name or what the model lacks; NumericalError naming the metric and the
+/// first row whose value is not finite.
+EvaluationResult evaluate(EvaluationContext context, const std::vector<std::string>& names);
+
+/// {"run", "checkpoint", "split", "num_examples", "samples", "seed", "metrics": {key: value}, "notes": {key: text}}; notes only
+/// where there are any.
+Json to_json(const EvaluationResult& result, const std::string& run, const std::string& checkpoint);
+
+/// A table for the terminal: metric, value, standard error; then the notes.
+std::string to_text(const EvaluationResult& result);
+
+/// One row an example: `index` and a column for each measurement that has them. The ending decides: .csv or .npz.
+/// Throws: UsageError for another ending.
+void write_per_example(const EvaluationResult& result, const std::filesystem::path& path);
+
+}  // namespace elbo
