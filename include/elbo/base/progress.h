@@ -18,8 +18,8 @@ struct ProgressOutput {
 };
 
 /// A long loop as a person sees it: `label  ━━━━╸━━━━  41 %  1,612 img/s  suffix   12:31 left`.
-/// Lines come at most every ten seconds, or every tenth of the whole where that is rarer; a bar is redrawn ten times a second at
-/// most.
+/// Lines come every tenth of the whole, but at most every ten seconds and at least every five minutes; a bar is redrawn ten times
+/// a second at most.
 class Progress {
  public:
   /// A total of 0 is unknown: the count is shown in place of the bar. `unit` is what the rate counts ("img").

@@ -33,7 +33,7 @@ std::optional<std::string> nearest(std::string_view name, std::span<const std::s
 std::string did_you_mean(std::string_view name, std::span<const std::string> candidates);
 
 /// In single quotes, control characters escaped and long texts cut, fit for an error message.
-std::string quoted(std::string_view raw);
+std::string in_quotes(std::string_view raw);
 
 /// The shortest decimal that reads back as the same double: "0.1", "1e-05", "50".
 std::string shortest(double value);

@@ -41,7 +41,7 @@ Node dump_value(const T& value) {
       if (candidate == value) break;
       ++index;
     }
-    return scalar_node(enum_name_or_throw(names_of_enum<T>(), index));
+    return dump_scalar(enum_name_or_throw(names_of_enum<T>(), index));
   } else if constexpr (IsOptional<T>::value) {
     return value ? dump_value(*value) : Node{};
   } else if constexpr (IsVector<T>::value) {

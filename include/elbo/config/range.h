@@ -38,7 +38,7 @@ struct Length {
   int64_t high = std::numeric_limits<int64_t>::max();
 
   bool contains(int64_t length) const { return length >= low && length <= high; }
-  /// "at least 1 item", "exactly 2 items", "1 to 3 items".
+  /// "at least 1", "exactly 2", "at most 4", "1 to 3".
   std::string str() const;
 };
 
