@@ -30,6 +30,13 @@ function(elbo_room name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH_FREE" "" "LINK;PRIVATE")
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp ${PROJECT_SOURCE_DIR}/src/${name}/*.S)
   list(FILTER sources EXCLUDE REGEX "/cuda_plugin/")
+  set(assembly ${sources})
+  list(FILTER assembly INCLUDE REGEX "[.]S$")
+  foreach(file ${assembly})  # X.S embeds X.bin, which lies beside it
+    cmake_path(GET file PARENT_PATH folder)
+    string(REGEX REPLACE "[.]S$" ".bin" embedded ${file})
+    set_source_files_properties(${file} PROPERTIES INCLUDE_DIRECTORIES ${folder} OBJECT_DEPENDS ${embedded})
+  endforeach()
   set(target elbo_${name})
   if(NOT sources)  # a room of headers only, or not yet furnished
     add_library(${target} INTERFACE)

@@ -16,7 +16,7 @@ struct Field {
 /// Rows of a data set. Conventional names: x, label, condition, target, coordinates.
 struct Batch {
   std::map<std::string, Field> fields = {};
-  Tensor index = {};  // [B] int64, the rows' places in their split
+  Tensor index = {};  // [B] int64, the rows' places in their split, on the host
 
   int64_t size() const { return index.size(0); }
   /// The value of a field; throws UsageError naming the fields there are.

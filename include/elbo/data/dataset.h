@@ -1,6 +1,10 @@
 #pragma once
+#include <array>
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "elbo/config/catalog.h"
 #include "elbo/config/choice.h"
@@ -22,14 +26,17 @@ class Dataset {
   virtual ~Dataset() = default;
   virtual const DataSpec& spec() const = 0;
   virtual int64_t size(Split split) const = 0;
+  /// Rows a training batch, from the `data` section of the config.
+  virtual int64_t batch_size() const = 0;
   /// Reads the data and keeps it on `device` (or on the host when it does not fit there).
   virtual void load(at::Device device) = 0;
   /// The rows `index` ([B] int64, host) of a split, on the device given to `load`. Only training rows draw from `stream`;
   /// valid and test rows are the same numbers whenever they are read.
   virtual Batch gather(Split split, const Tensor& index, Stream& stream) const = 0;
-  /// A SHA-256 over what decides the numbers (files and options): recorded with results and encoded sets.
+  /// A SHA-256 over what decides the numbers (contents of the files, splits, options): recorded with results and encoded sets.
+  /// Computed when first asked for. Needs `load`.
   virtual std::string fingerprint() const = 0;
-  /// Mean of field `x` over the training split, of one example's shape: for decoder biases. Needs `load`.
+  /// Mean of field `x` over the training split, float32 on the host, of one example's shape: for decoder biases. Needs `load`.
   virtual Tensor training_mean() const = 0;
 };
 

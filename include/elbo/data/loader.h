@@ -1,4 +1,6 @@
 #pragma once
+#include <memory>
+
 #include "elbo/data/dataset.h"
 
 namespace elbo {
@@ -27,7 +29,8 @@ class Loader {
   Tensor order_;  // [N] int64, of epoch_
 };
 
-/// Batches of a split in its own order, short last one kept: for evaluation. `limit` 0 means all rows.
+/// Batches of a split in its own order, short last one kept: for evaluation. `limit` 0 means all rows. A row's numbers depend on
+/// neither batch size nor limit, dynamically binarised training rows included.
 class SequentialLoader {
  public:
   SequentialLoader(std::shared_ptr<const Dataset> dataset, Split split, int64_t batch_size, int64_t limit = 0);

@@ -1,6 +1,11 @@
 #pragma once
 #include <torch/nn/module.h>
 
+#include <array>
+#include <string>
+#include <string_view>
+#include <utility>
+
 #include "elbo/config/catalog.h"
 #include "elbo/config/choice.h"
 #include "elbo/math/init.h"
@@ -24,8 +29,14 @@ class Decoder : public torch::nn::Module {
   virtual Tensor forward(const Tensor& z) = 0;
   virtual std::string summary() const = 0;
   /// The bias of the last layer, so that a model can start at the data's mean; undefined when there is none.
+  /// One number an output element ([C*H*W]) or, of a convolution, a channel ([C]): set_output_bias() takes care of both.
   virtual Tensor output_bias() = 0;
 };
+
+/// Writes a bias of one example's parameter shape ([C, H, W] or [D]) into the decoder's last layer; a layer that has one bias
+/// a channel gets each channel's mean. A decoder without an output bias is left alone.
+/// Throws: ShapeError when the sizes don't match.
+void set_output_bias(Decoder& decoder, const Tensor& bias);
 
 struct EncoderContext {
   Shape input_shape = {};  // of one example
@@ -43,13 +54,13 @@ Catalog<Decoder, const DecoderContext&>& decoders();
 using EncoderChoice = Choice<Encoder, const EncoderContext&>;
 using DecoderChoice = Choice<Decoder, const DecoderContext&>;
 
-/// Nonlinearities by name.
+/// Nonlinearities by name; gelu is the exact one, leaky_relu has slope 0.01.
 enum class Activation { relu, tanh, elu, silu, gelu, leaky_relu, sigmoid };
 constexpr auto enum_names(Activation) {
   using namespace std::string_view_literals;
-  return std::array{std::pair{"relu"sv, Activation::relu}, std::pair{"tanh"sv, Activation::tanh},
-                    std::pair{"elu"sv, Activation::elu},   std::pair{"silu"sv, Activation::silu},
-                    std::pair{"gelu"sv, Activation::gelu}, std::pair{"leaky_relu"sv, Activation::leaky_relu},
+  return std::array{std::pair{"relu"sv, Activation::relu},      std::pair{"tanh"sv, Activation::tanh},
+                    std::pair{"elu"sv, Activation::elu},        std::pair{"silu"sv, Activation::silu},
+                    std::pair{"gelu"sv, Activation::gelu},      std::pair{"leaky_relu"sv, Activation::leaky_relu},
                     std::pair{"sigmoid"sv, Activation::sigmoid}};
 }
 Tensor activate(const Tensor& x, Activation activation);

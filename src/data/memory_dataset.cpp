@@ -1,0 +1,192 @@
+#include "elbo/data/memory_dataset.h"
+
+#include <ATen/DeviceAccelerator.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "elbo/base/error.h"
+#include "elbo/base/log.h"
+#include "elbo/base/text.h"
+#include "elbo/io/sha256.h"
+#include "elbo/math/tensors.h"
+
+namespace elbo {
+namespace {
+
+constexpr int64_t kRowsAtOnce = 1024;  // when all rows are gone through; part of how evaluation data is binarised
+
+/// Numbers as a model sees them: float32, unit fields in [0, 1].
+Tensor numbers(const Tensor& stored, const FieldSpec& spec) {
+  Tensor values = stored.to(torch::kFloat);
+  if (spec.kind == ValueKind::unit && stored.scalar_type() == torch::kByte) values.div_(static_cast<double>(spec.levels - 1));
+  return values;
+}
+
+/// Bernoulli(p) as 0 or 1 of p's type.
+Tensor draw(const Tensor& p, Stream& stream) {
+  const Tensor u = stream.uniform({p.size(0)}, p.sizes().slice(1)).to(p.device());
+  return (u < p).to(p.scalar_type());
+}
+
+/// Leaves at least half of what is free to the model.
+bool fits(int64_t num_bytes, at::Device device) {
+  if (device.is_cpu()) return true;
+  try {
+    const auto index = device.has_index() ? device.index() : at::accelerator::getDeviceIndex();
+    return static_cast<size_t>(num_bytes) <= at::accelerator::getMemoryInfo(index).first / 2;
+  } catch (const c10::Error&) {  // not every allocator tells
+    return num_bytes <= int64_t{2} << 30;
+  }
+}
+
+std::string_view kind_name(ValueKind kind) {
+  switch (kind) {
+    case ValueKind::binary:
+      return "binary";
+    case ValueKind::unit:
+      return "unit";
+    case ValueKind::real:
+      return "real";
+    case ValueKind::category:
+      return "category";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::array<Tensor, 3> split_rows(int64_t num_rows, int64_t num_valid, int64_t num_test, uint64_t seed) {
+  const int64_t num_train = num_rows - num_valid - num_test;
+  if (num_train < 1) {
+    throw ConfigError("data: " + std::to_string(num_valid) + " rows for validation and " + std::to_string(num_test) +
+                      " for the test leave none of " + std::to_string(num_rows) + " to train on");
+  }
+  const Tensor order = Stream(seed, "split", at::kCPU).permutation(num_rows);
+  const auto part = [&order](int64_t begin, int64_t count) { return std::get<0>(order.narrow(0, begin, count).sort()); };
+  return {part(num_valid + num_test, num_train), part(num_test, num_valid), part(0, num_test)};
+}
+
+int64_t num_held_out(double fraction, int64_t num_rows) {
+  return std::max<int64_t>(1, std::llround(fraction * static_cast<double>(num_rows)));
+}
+
+MemoryDataset::MemoryDataset(RowSource source, const DataOptions& options, uint64_t seed)
+    : source_(std::move(source)), spec_(source_.spec), options_(options), seed_(seed) {
+  auto& x = spec_.at("x");
+  if (options_.binarize == Binarize::none || x.kind == ValueKind::binary) return;
+  if (x.kind != ValueKind::unit) {
+    throw ConfigError("data.binarize: needs values in [0, 1], but field 'x' is " + std::string(kind_name(x.kind)) +
+                      "; leave it at none, or set data.values to unit if the values are in [0, 1]");
+  }
+  x.kind = ValueKind::binary;
+  x.levels = 0;
+}
+
+int64_t MemoryDataset::size(Split split) const { return source_.rows[static_cast<size_t>(split)].size(0); }
+
+void MemoryDataset::load(at::Device device) {
+  device_ = device;
+  auto arrays = source_.read();
+  stored_ = {};
+  fingerprint_.reset();
+  int64_t num_bytes = 0;
+  for (auto& [name, array] : arrays) {
+    for (const Split split : {Split::train, Split::valid, Split::test}) {
+      const auto place = static_cast<size_t>(split);
+      Tensor rows = array.index_select(0, source_.rows[place]);
+      if (name == "x") rows = binarised(rows, split);
+      num_bytes += static_cast<int64_t>(rows.nbytes());
+      stored_[place][name] = rows;
+    }
+    array.reset();
+  }
+  loaded_ = true;
+  if (!fits(num_bytes, device)) {
+    log_info(text("the data (", with_commas(num_bytes), " bytes) stays on the host: too large for ", device.str()));
+    return;
+  }
+  for (auto& rows : stored_) {
+    for (auto& [name, values] : rows) values = values.to(device);
+  }
+}
+
+Tensor MemoryDataset::binarised(const Tensor& grey, Split split) const {
+  const auto& spec = source_.spec.at("x");
+  const bool later = options_.binarize == Binarize::dynamic && split == Split::train;
+  if (options_.binarize == Binarize::none || spec.kind == ValueKind::binary || later) return grey;
+  Stream stream(seed_, "binarize", at::kCPU);
+  stream.rekey(static_cast<int64_t>(split));
+  Tensor bits = torch::empty(grey.sizes(), torch::kByte);
+  for (int64_t row = 0; row < grey.size(0); row += kRowsAtOnce) {
+    const int64_t count = std::min(kRowsAtOnce, grey.size(0) - row);
+    const Tensor p = numbers(grey.narrow(0, row, count), spec);
+    bits.narrow(0, row, count).copy_(options_.binarize == Binarize::threshold ? p.ge(0.5) : draw(p, stream));
+  }
+  return bits;
+}
+
+const MemoryDataset::Rows& MemoryDataset::rows_of(Split split) const {
+  if (!loaded_) throw UsageError("the data set was not loaded: call load(device) before reading rows");
+  return stored_[static_cast<size_t>(split)];
+}
+
+Batch MemoryDataset::gather(Split split, const Tensor& index, Stream& stream) const {
+  check_shape(index, {kAnyExtent}, "rows to gather");
+  if (index.numel() > 0 && (index.min().item<int64_t>() < 0 || index.max().item<int64_t>() >= size(split))) {
+    throw UsageError(text("rows to gather: outside 0..", size(split) - 1));
+  }
+  Batch batch{.fields = {}, .index = index};
+  for (const auto& [name, stored] : rows_of(split)) {
+    const Tensor rows = stored.index_select(0, index.to(stored.device())).to(device_);
+    const auto& spec = source_.spec.at(name);
+    Tensor value;
+    if (spec.kind == ValueKind::category) {
+      value = rows.to(torch::kLong);
+    } else if (name == "x" && spec_.at("x").kind == ValueKind::binary && spec.kind == ValueKind::unit) {
+      const bool draws = options_.binarize == Binarize::dynamic && split == Split::train;
+      value = draws ? draw(numbers(rows, spec), stream) : rows.to(torch::kFloat);
+    } else {
+      value = numbers(rows, spec);
+    }
+    batch.fields[name].value = value;
+  }
+  return batch;
+}
+
+std::string MemoryDataset::fingerprint() const {
+  if (fingerprint_) return *fingerprint_;
+  Sha256 hash;
+  for (const auto& [name, value] : enum_names(Binarize{})) {
+    if (value == options_.binarize) hash.update("binarize " + std::string(name) + "\n");
+  }
+  for (const Split split : {Split::train, Split::valid, Split::test}) {
+    for (const auto& [name, stored] : rows_of(split)) {
+      const auto& spec = spec_.at(name);
+      const Tensor host = stored.cpu().contiguous();
+      const auto view = view_of(host);
+      hash.update(text(name, " ", kind_name(spec.kind), " ", spec.num_classes, " ", spec.levels, " ", name_of(view.dtype), " ",
+                       shape_text(host.sizes()), "\n"));
+      hash.update(view.bytes);
+    }
+  }
+  fingerprint_ = hash.hex();
+  return *fingerprint_;
+}
+
+Tensor MemoryDataset::training_mean() const {
+  const Tensor& stored = rows_of(Split::train).at("x");
+  const bool bytes = stored.scalar_type() == torch::kByte;
+  Tensor sum = torch::zeros(stored.sizes().slice(1), stored.options().dtype(bytes ? torch::kLong : torch::kDouble));
+  for (int64_t row = 0; row < stored.size(0); row += kRowsAtOnce) {
+    const int64_t count = std::min(kRowsAtOnce, stored.size(0) - row);
+    sum += stored.narrow(0, row, count).to(sum.scalar_type()).sum(0);
+  }
+  // Dynamic binarisation keeps grey values, whose mean is that of the bits.
+  const bool once = options_.binarize == Binarize::once || options_.binarize == Binarize::threshold;
+  const auto& spec = source_.spec.at("x");
+  const int64_t top = bytes && spec.kind == ValueKind::unit && !once ? spec.levels - 1 : 1;
+  return (sum.to(torch::kDouble) / static_cast<double>(stored.size(0) * top)).to(torch::kFloat).cpu();
+}
+
+}  // namespace elbo
