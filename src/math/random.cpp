@@ -42,9 +42,7 @@ Stream::Stream(uint64_t seed, std::string name, at::Device device, int64_t rank,
   rekey(0);
 }
 
-void Stream::rekey(int64_t step) {
-  generator_.set_current_seed(fold_to_32_bits(hash_key({key_, static_cast<uint64_t>(step)})));
-}
+void Stream::rekey(int64_t step) { generator_.set_current_seed(fold_to_32_bits(hash_key({key_, static_cast<uint64_t>(step)}))); }
 
 Tensor Stream::normal(at::IntArrayRef leading, at::IntArrayRef event) {
   return torch::randn(joined(leading, event), generator_, torch::dtype(dtype_).device(device_));

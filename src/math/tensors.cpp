@@ -11,9 +11,10 @@ struct Pair {
   DType ours;
   at::ScalarType theirs;
 };
-constexpr Pair kPairs[] = {{DType::u8, at::kByte},   {DType::i8, at::kChar},   {DType::i16, at::kShort}, {DType::i32, at::kInt},
-                           {DType::i64, at::kLong},  {DType::f16, at::kHalf},  {DType::bf16, at::kBFloat16},
-                           {DType::f32, at::kFloat}, {DType::f64, at::kDouble}, {DType::boolean, at::kBool}};
+constexpr Pair kPairs[] = {{DType::u8, at::kByte},       {DType::i8, at::kChar},   {DType::i16, at::kShort},
+                           {DType::i32, at::kInt},       {DType::i64, at::kLong},  {DType::f16, at::kHalf},
+                           {DType::bf16, at::kBFloat16}, {DType::f32, at::kFloat}, {DType::f64, at::kDouble},
+                           {DType::boolean, at::kBool}};
 
 }  // namespace
 
@@ -39,8 +40,8 @@ Tensor to_tensor(const Array& array) {
 
 Tensor to_tensor(Array&& array) {
   auto* owner = new Array(std::move(array));
-  return torch::from_blob(owner->bytes.data(), owner->shape, [owner](void*) { delete owner; },
-                          torch::dtype(scalar_type_of(owner->dtype)));
+  return torch::from_blob(
+      owner->bytes.data(), owner->shape, [owner](void*) { delete owner; }, torch::dtype(scalar_type_of(owner->dtype)));
 }
 
 ArrayView view_of(const Tensor& host_tensor) {

@@ -19,7 +19,8 @@ class Noise {
   virtual Tensor uniform(at::IntArrayRef leading, at::IntArrayRef event) = 0;
 };
 
-/// A named source of randomness: a function of (seed, name, rank, step) and nothing else, so that no generator state is ever saved.
+/// A named source of randomness: a function of (seed, name, rank, step) and nothing else, so that no generator state is ever
+/// saved.
 class Stream final : public Noise {
  public:
   /// The generator lives on `device`, drawn numbers have `dtype`.

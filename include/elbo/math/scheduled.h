@@ -7,8 +7,8 @@
 
 namespace elbo {
 
-/// A scheduled number as the mathematics sees it: a 0-dim float32 tensor on the model's device, refilled by the trainer before each step.
-/// A handle: copies share the tensor.
+/// A scheduled number as the mathematics sees it: a 0-dim float32 tensor on the model's device, refilled by the trainer before
+/// each step. A handle: copies share the tensor.
 class Scheduled {
  public:
   Scheduled(std::string name, const ScheduledNumber& number, at::Device device);

@@ -8,7 +8,8 @@ namespace elbo {
 Tensor to_tensor(const Array& array);
 /// Moves the array's bytes into a host tensor without a copy.
 Tensor to_tensor(Array&& array);
-/// A borrowed view of a contiguous host tensor; valid while the tensor lives. Throws UsageError for another device, layout or type.
+/// A borrowed view of a contiguous host tensor; valid while the tensor lives. Throws UsageError for another device, layout or
+/// type.
 ArrayView view_of(const Tensor& host_tensor);
 /// Our element type of a tensor's; throws UsageError for types no file format of ours has.
 DType dtype_of(at::ScalarType type);

@@ -56,8 +56,8 @@ enum class PosteriorGradient { live, detached };
 /// `detached` evaluates log q with q's parameters cut off and z live: the first half of STL and DReG.
 Tensor log_weights(const Latents& latents, const Tensor& log_likelihood, PosteriorGradient gradient = PosteriorGradient::live);
 
-/// Mean over samples (and strata, by log_weight) of t. Shapes: [K, B] or [S, K, B] -> [B]. Unavailable strata are skipped by `where`,
-/// so that a missing row's NaN cannot leak into the others or into the gradient.
+/// Mean over samples (and strata, by log_weight) of t. Shapes: [K, B] or [S, K, B] -> [B]. Unavailable strata are skipped by
+/// `where`, so that a missing row's NaN cannot leak into the others or into the gradient.
 Tensor average(const Latents& latents, const Tensor& t);
 
 /// log of the mean over samples (and strata) of exp(log_w). Shapes: [K, B] or [S, K, B] -> [B].

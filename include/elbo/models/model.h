@@ -21,7 +21,8 @@ class Model : public torch::nn::Module {
 struct ModelContext {
   const DataSpec& spec;
   Stream& init;  // on the host: modules are built on the host, then moved
-  /// Mean of `x` over the training data, for the output bias where asked for; undefined when data isn't loaded (checkpoints overwrite it).
+  /// Mean of `x` over the training data, for the output bias where asked for; undefined when data isn't loaded (checkpoints
+  /// overwrite it).
   Tensor training_mean = {};
 };
 

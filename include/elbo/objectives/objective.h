@@ -56,18 +56,35 @@ class Objective : public torch::nn::Module {
 
 struct ObjectiveContext {
   at::Device device = at::kCPU;
+  /// How the config calls the two, with their lines, for errors: "objective 'iwae' (line 12)".
+  std::string objective = "this objective";
+  std::string model = "this model";
 };
 
-/// The axis `objective`. An objective is built on the family it reads; the join is one dynamic_cast.
-class ObjectiveCatalog : public Catalog<Objective, Model&, const ObjectiveContext&> {
- public:
-  using Catalog::Catalog;
-  /// Adds a component that needs a model of `Family`; with another it is a ConfigError that names both and their lines.
-  template <class Family, class Config>
-  ObjectiveCatalog& add_for(std::string name, std::string source,
-                            std::shared_ptr<Objective> (*make)(const Config&, Family&, const ObjectiveContext&));
-};
-ObjectiveCatalog& objectives();
+/// The axis `objective`.
+Catalog<Objective, Model&, const ObjectiveContext&>& objectives();
 using ObjectiveChoice = Choice<Objective, Model&, const ObjectiveContext&>;
+
+namespace detail {
+[[noreturn]] void throw_wrong_family(const Model& model, std::string_view needed, const ObjectiveContext& context);
+}
+
+/// The model as a `Family`. Throws: ConfigError "objective 'iwae' (line 12) needs a variational model; 'vq_vae' (line 4) is
+/// quantized".
+template <class Family>
+Family& as_family(Model& model, std::string_view needed, const ObjectiveContext& context) {
+  if (auto* family = dynamic_cast<Family*>(&model)) return *family;
+  detail::throw_wrong_family(model, needed, context);
+}
+
+/// Builds an objective on the family it reads, by one dynamic_cast: `objectives().add<IwaeConfig>("iwae", "…",
+/// on_variational(make_iwae))`.
+template <class Config>
+std::function<std::shared_ptr<Objective>(const Config&, Model&, const ObjectiveContext&)> on_variational(
+    std::shared_ptr<Objective> (*make)(const Config&, Variational&, const ObjectiveContext&)) {
+  return [make](const Config& config, Model& model, const ObjectiveContext& context) {
+    return make(config, as_family<Variational>(model, "variational", context), context);
+  };
+}
 
 }  // namespace elbo

@@ -1,0 +1,89 @@
+#include <limits>
+
+#include "command.h"
+#include "elbo/base/log.h"
+#include "elbo/base/progress.h"
+#include "elbo/base/text.h"
+#include "elbo/evaluation/evaluator.h"
+#include "elbo/evaluation/recorded_noise.h"
+
+namespace elbo {
+namespace {
+
+/// One line a metric on standard error.
+std::function<void(const EvaluationProgress&)> progress_lines() {
+  auto bar = std::make_shared<std::unique_ptr<Progress>>();
+  auto current = std::make_shared<std::string>();
+  return [bar, current](const EvaluationProgress& progress) {
+    if (*current != progress.metric) {
+      *current = progress.metric;
+      *bar = std::make_unique<Progress>(*current, progress.total, std::string(progress.unit));
+    }
+    (*bar)->update(progress.done);
+    if (progress.done >= progress.total) (*bar)->finish();
+  };
+}
+
+}  // namespace
+
+int run_evaluate(const std::vector<std::string>& words) {
+  CommandLine line("evaluate", "Measures a run (its best checkpoint, else its last) or one checkpoint of it.", "RUN",
+                   {"elbo evaluate runs/fashion_mnist/vae/20260101T000000Z",
+                    "elbo evaluate RUN --metrics log_likelihood --samples 5000 --limit 1000",
+                    "elbo evaluate RUN/checkpoints/last --split valid --json -"});
+  line.add()("metrics", "names, separated by commas; elbo list metric tells them",
+             cxxopts::value<std::string>()->default_value("elbo,log_likelihood,active_units"));
+  line.add()("split", "train, valid or test", cxxopts::value<std::string>()->default_value("test"));
+  line.add()("samples", "importance samples K an example", cxxopts::value<int64_t>()->default_value("100"));
+  line.add()("limit", "only the first N rows of the split; 0 for all", cxxopts::value<int64_t>()->default_value("0"));
+  line.add()("batch-size", "rows at once; changes no number beyond rounding", cxxopts::value<int64_t>()->default_value("128"));
+  line.add()("seed", "seed of the evaluation's noise: the same seed compares runs on the same numbers",
+             cxxopts::value<int64_t>()->default_value("0"));
+  line.add()("save-noise", "write the noise that metric elbo used, as npz", cxxopts::value<std::string>());
+  line.add()("per-example", "write a row an example, as .csv or .npz", cxxopts::value<std::string>());
+  line.add()("json", "write one JSON object to a file, or to standard output for -", cxxopts::value<std::string>());
+  line.add()("quiet", "no progress");
+  line.add_runtime();
+  if (!line.parse(words, 1, 1)) return 0;
+
+  if (line.has("quiet")) set_log_level(LogLevel::warn);
+  const auto names = split(line.get<std::string>("metrics"), ',');
+  const auto split = split_named(line.get<std::string>("split"));
+  const auto largest = std::numeric_limits<int64_t>::max();
+  const auto limit = line.integer("limit", 0, largest);
+  const auto samples = line.integer("samples", 1, int64_t{1} << 30);
+  const auto batch_size = line.integer("batch-size", 1, int64_t{1} << 20);
+  const auto seed = line.integer("seed", 0, 4294967295);
+  for (const auto& name : names) metrics().get(name);
+
+  auto opened = open_run(line.positional()[0], line.runtime(), DataUse::load);
+  auto& experiment = opened.experiment;
+  EvaluationContext context{.model = *experiment.model,
+                            .objective = experiment.objective.get(),
+                            .dataset = experiment.dataset,
+                            .split = split,
+                            .limit = limit,
+                            .samples = samples,
+                            .seed = static_cast<uint64_t>(seed),
+                            .device = experiment.runtime.device,
+                            .batch_size = batch_size};
+  if (!line.has("quiet")) context.progress = progress_lines();
+  GranuleNoise source(context.seed, context.device);
+  RecordingNoise recording(source);
+  if (line.has("save-noise")) context.elbo_noise = &recording;
+  const auto result = evaluate(context, names);
+
+  if (const auto path = line.find<std::string>("save-noise")) recording.write(*path);
+  if (const auto path = line.find<std::string>("per-example")) write_per_example(result, *path);
+  const auto json = line.find<std::string>("json");
+  if (json)
+    write_output(*json, to_json(result, opened.run.string(), opened.checkpoint.folder().filename().string()).dump(2) + "\n");
+  if (json != "-") {
+    write_output(
+        "-", text(opened.run.string(), ", ", opened.checkpoint.folder().filename().string(), ", ", line.get<std::string>("split"),
+                  ", ", with_commas(result.num_examples), " examples\n", to_text(result)));
+  }
+  return 0;
+}
+
+}  // namespace elbo

@@ -1,0 +1,77 @@
+#include <iostream>
+
+#include "command.h"
+#include "elbo/base/error.h"
+#include "elbo/base/json.h"
+#include "elbo/base/table.h"
+#include "elbo/base/text.h"
+
+namespace elbo {
+namespace {
+
+const CatalogBase& catalog_named(const std::string& axis) {
+  std::vector<std::string> axes;
+  for (const auto* catalog : all_catalogs()) {
+    if (catalog->axis() == axis) return *catalog;
+    axes.push_back(catalog->axis());
+  }
+  throw UsageError("no axis " + quoted(axis) + did_you_mean(axis, axes) + "; axes are " + join(axes, ", "));
+}
+
+Json to_json(const FieldDoc& field) {
+  return Json{{"name", field.name},   {"type", field.type}, {"default", field.default_text},
+              {"range", field.range}, {"doc", field.doc},   {"required", field.required}};
+}
+
+}  // namespace
+
+int run_list(const std::vector<std::string>& words) {
+  CommandLine line("list", "Lists the components of every axis, or of one: what may stand after `type:`.", "[AXIS]",
+                   {"elbo list", "elbo list objective", "elbo list --json"});
+  line.add()("json", "one JSON object: axis -> [{name, source, options}]");
+  if (!line.parse(words, 0, 1)) return 0;
+  std::vector<const CatalogBase*> catalogs = all_catalogs();
+  if (!line.positional().empty()) catalogs = {&catalog_named(line.positional()[0])};
+  if (line.has("json")) {
+    Json all = Json::object();
+    for (const auto* catalog : catalogs) {
+      auto& list = all[catalog->axis()] = Json::array();
+      for (const auto& entry : catalog->entries()) {
+        Json options = Json::array();
+        for (const auto& field : catalog->describe(entry.name)) options.push_back(to_json(field));
+        list.push_back({{"name", entry.name}, {"source", entry.source}, {"options", options}});
+      }
+    }
+    std::cout << all.dump(2) << "\n";
+    return 0;
+  }
+  Table table({{.title = "axis"}, {.title = "name"}, {.title = "source"}});
+  for (const auto* catalog : catalogs) {
+    for (const auto& entry : catalog->entries()) table.row({catalog->axis(), entry.name, entry.source});
+  }
+  std::cout << table.str() << "\nelbo describe AXIS/NAME tells the options of one.\n";
+  return 0;
+}
+
+int run_describe(const std::vector<std::string>& words) {
+  CommandLine line("describe", "Explains one component: its source, options, ranges and defaults.", "AXIS/NAME",
+                   {"elbo describe objective/iwae", "elbo describe schedule/cosine"});
+  if (!line.parse(words, 1, 1)) return 0;
+  const auto parts = split(line.positional()[0], '/');
+  if (parts.size() != 2) throw UsageError("got " + quoted(line.positional()[0]) + ", expected AXIS/NAME such as objective/iwae");
+  const auto& catalog = catalog_named(parts[0]);
+  const auto& entry = catalog.get(parts[1]);
+  std::cout << catalog.axis() << " " << entry.name << ": " << entry.source << "\n\n";
+  const auto fields = catalog.describe(entry.name);
+  if (fields.empty()) std::cout << "It has no options.\n";
+  if (!fields.empty()) {
+    Table table({{.title = "option"}, {.title = "type"}, {.title = "default"}, {.title = "range"}, {.title = "meaning"}});
+    for (const auto& field : fields) {
+      table.row({field.name, field.type, field.required ? "(required)" : field.default_text, field.range, field.doc});
+    }
+    std::cout << table.str();
+  }
+  return 0;
+}
+
+}  // namespace elbo

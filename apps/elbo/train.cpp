@@ -1,0 +1,35 @@
+#include "command.h"
+#include "elbo/base/log.h"
+#include "elbo/training/signals.h"
+
+namespace elbo {
+
+int run_train(const std::vector<std::string>& words) {
+  CommandLine line(
+      "train",
+      "Trains the experiment of a YAML file into a run folder: checkpoints, metrics.jsonl, TensorBoard events, pictures.",
+      "CONFIG.yaml",
+      {"elbo train configs/fashion_mnist/vae.yaml",
+       "elbo train configs/digits/vae.yaml --set training.epochs=5 --set model.latent_size=2",
+       "elbo train configs/fashion_mnist/iwae.yaml --run runs/iwae --resume"});
+  line.add()("set", "KEY=VALUE, on top of the file; may be given again", cxxopts::value<std::vector<std::string>>());
+  line.add()("run", "folder of the run; default runs/<name>/<UTC time>", cxxopts::value<std::string>());
+  line.add()("resume", "continue the run in --run from its last checkpoint; starts where there is none");
+  line.add()("seed", "the run's seed, instead of the file's", cxxopts::value<int64_t>());
+  line.add()("quiet", "warnings and errors only");
+  line.add_runtime();
+  if (!line.parse(words, 1, 1)) return 0;
+
+  auto overrides = line.find<std::vector<std::string>>("set").value_or(std::vector<std::string>{});
+  if (const auto seed = line.find<int64_t>("seed")) overrides.push_back("seed=" + std::to_string(*seed));
+  if (line.has("quiet")) set_log_level(LogLevel::warn);
+  const auto config = load_experiment(line.positional()[0], overrides);
+  TrainRequest request{.start = line.has("resume") ? RunStart::resume : RunStart::fresh};
+  if (const auto run = line.find<std::string>("run")) request.run = *run;
+  const auto runtime = line.runtime();
+  const SignalScope signals;
+  train(config, runtime, request);
+  return 0;
+}
+
+}  // namespace elbo

@@ -1,0 +1,8 @@
+#pragma once
+
+namespace elbo {
+
+/// The version of this library, the same as in CMakeLists.txt (a test compares them).
+inline constexpr const char* kVersion = "0.1.0";
+
+}  // namespace elbo

@@ -1,0 +1,47 @@
+#pragma once
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "elbo/data/dataset.h"
+#include "elbo/evaluation/config.h"
+#include "elbo/models/model.h"
+#include "elbo/objectives/objective.h"
+#include "elbo/optim/optimizer.h"
+#include "elbo/training/config.h"
+
+namespace elbo {
+
+/// A whole experiment, as one YAML file says it.
+struct ExperimentConfig {
+  std::string name = {};
+  int64_t seed = 1;
+  DatasetChoice data{datasets, "fashion_mnist"};
+  ModelChoice model{models, "vae"};
+  ObjectiveChoice objective{objectives, "elbo"};
+  OptimizerChoice optimizer{optimizers, "adam"};
+  TrainingConfig training = {};
+  EvaluationConfig evaluation = {};
+
+  template <class F>
+  void fields(F& field) {
+    field("name", name, "name of the experiment, also of its folder under runs/: letters, digits, _ - . and /", required,
+          non_empty);
+    field("seed", seed, "seed of every random number of the run", between(0, 4294967295));
+    field("data", data, "the data set", required);
+    field("model", model, "the model", required);
+    field("objective", objective, "what is optimised", required);
+    field("optimizer", optimizer, "how parameters are updated");
+    field("training", training, "the training loop", required);
+    field("evaluation", evaluation, "what is measured while training");
+  }
+  void check(Relations& relations) const;
+};
+
+/// Reads a file with `--set` overrides on top. Throws: ConfigError with every problem.
+ExperimentConfig load_experiment(const std::filesystem::path& file, std::span<const std::string> overrides = {});
+
+/// What is wrong with a name that becomes a folder, or nothing.
+std::string name_problem(std::string_view name);
+
+}  // namespace elbo

@@ -1,0 +1,33 @@
+#pragma once
+#include "elbo/objectives/objective.h"
+
+namespace elbo {
+
+/// How the encoder's gradient of an importance-weighted bound is estimated.
+enum class GradientEstimator { standard, stl, dreg };
+constexpr auto enum_names(GradientEstimator) {
+  return std::array{std::pair{std::string_view("standard"), GradientEstimator::standard},
+                    std::pair{std::string_view("stl"), GradientEstimator::stl},
+                    std::pair{std::string_view("dreg"), GradientEstimator::dreg}};
+}
+
+/// Importance-weighted bound: log of the mean over K samples of p(x, z_k) / q(z_k | x).
+/// Source: Burda et al. 2016 (arXiv:1509.00519), eq. 8. Estimators: stl, Roeder et al. 2017 (arXiv:1703.09194);
+/// dreg, Tucker et al. 2019 (arXiv:1810.04152), eq. 6.
+/// Units: nats per example. Terms: bound, reconstruction and kl (plain averages over the samples, Monte Carlo),
+/// effective_sample_size. Gradient: `stl` and `dreg` change the encoder's gradient only; the reported bound is the same number.
+/// `dreg` is unbiased for every K, `stl` for K = 1 alone (Tucker et al., section 3); `dreg` is for one layer of latents.
+struct IwaeConfig {
+  int64_t samples = 50;
+  GradientEstimator estimator = GradientEstimator::standard;
+
+  template <class F>
+  void fields(F& field) {
+    field("samples", samples, "importance samples K an example", between(1, 1 << 20));
+    field("estimator", estimator, "gradient of the encoder: standard, stl (biased for K > 1), dreg");
+  }
+};
+
+std::shared_ptr<Objective> make_iwae(const IwaeConfig& config, Variational& model, const ObjectiveContext& context);
+
+}  // namespace elbo

@@ -1,0 +1,66 @@
+#include <ATen/Parallel.h>
+
+#include <chrono>
+#include <ctime>
+
+#include "elbo/base/log.h"
+#include "elbo/base/text.h"
+#include "elbo/config/yaml.h"
+#include "elbo/evaluation/hook.h"
+#include "elbo/experiment/experiment.h"
+#include "elbo/training/log_hooks.h"
+#include "elbo/training/trainer.h"
+
+namespace elbo {
+namespace {
+
+std::string utc_time() {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm utc = {};
+  gmtime_r(&now, &utc);
+  char text[32] = {};
+  std::strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &utc);
+  return text;
+}
+
+std::string headline(const Experiment& experiment, const std::filesystem::path& run) {
+  int64_t num_parameters = 0;
+  for (const auto& parameter : experiment.model->parameters()) num_parameters += parameter.numel();
+  const auto& device = experiment.runtime.device;
+  return text(experiment.config.name, "   ", experiment.config.model.type(), " ", experiment.model->summary(), ", ",
+              count_of(num_parameters, "parameter"), "   ",
+              device.is_cpu() ? text("cpu, ", count_of(at::get_num_threads(), "thread")) : device.str(), "   run ", run.string());
+}
+
+}  // namespace
+
+std::filesystem::path train(const ExperimentConfig& config, const Runtime& runtime, const TrainRequest& request) {
+  const auto path = request.run.value_or(std::filesystem::path("runs") / config.name / utc_time());
+  auto experiment = build_experiment(config, runtime, DataUse::load);
+  auto loader = std::make_shared<Loader>(experiment.dataset, experiment.dataset->batch_size(), experiment.seed(),
+                                         experiment.objective->couples_batch() ? ShortBatch::drop : ShortBatch::keep);
+  RunFolder run(path, dump_config(config), request.start);
+  log_info(headline(experiment, path));
+  EvaluationHookParts evaluation{
+      .config = config.evaluation, .model = *experiment.model, .objective = *experiment.objective, .dataset = experiment.dataset};
+  Trainer trainer({.model = experiment.model,
+                   .objective = experiment.objective,
+                   .loader = loader,
+                   .optimizer = config.optimizer,
+                   .config = config.training,
+                   .device = runtime.device,
+                   .seed = experiment.seed(),
+                   .run = &run,
+                   .hooks = {make_evaluation_hook(evaluation), make_metrics_log(run), make_events_log(run),
+                             make_progress_line({.num_examples = loader->num_examples(), .unit = "img"})}});
+  if (request.start == RunStart::resume) trainer.resume();
+  const auto result = trainer.run();
+  if (result.best) {
+    log_info(
+        text("best ", config.training.monitor, " ", shortest(result.best->value), " at step ", with_commas(result.best->step)));
+  }
+  log_info(text("run ", path.string(), ": elbo evaluate, sample and reconstruct take it from here"));
+  return path;
+}
+
+}  // namespace elbo

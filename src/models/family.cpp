@@ -1,0 +1,54 @@
+#include "elbo/models/family.h"
+
+#include <cmath>
+#include <limits>
+
+#include "elbo/math/numeric.h"
+
+namespace elbo {
+namespace {
+
+constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
+
+}  // namespace
+
+Tensor log_likelihood(const std::vector<Observation>& observations) {
+  Tensor total;
+  for (const auto& observation : observations) {
+    auto log_prob = observation.likelihood->log_prob(observation.target);
+    if (observation.weight != 1) log_prob = log_prob * observation.weight;
+    if (observation.mask.defined()) log_prob = torch::where(observation.mask, log_prob, torch::zeros({}, log_prob.options()));
+    total = total.defined() ? total + log_prob : log_prob;
+  }
+  return total;
+}
+
+Tensor log_weights(const Latents& latents, const Tensor& log_likelihood, PosteriorGradient gradient) {
+  auto log_w = log_likelihood;
+  for (const auto& layer : latents.layers) {
+    const auto q = gradient == PosteriorGradient::live ? layer.q : layer.q->detached();
+    log_w = log_w + layer.p->log_prob(layer.z) - q->log_prob(layer.z);
+  }
+  return log_w;
+}
+
+Tensor average(const Latents& latents, const Tensor& t) {
+  if (t.dim() == 2) return t.mean(0);
+  const auto over_samples = t.mean(1);  // [S, B]
+  if (!latents.log_weight.defined()) return over_samples.mean(0);
+  const auto log_weight = latents.log_weight.squeeze(1);
+  const auto available = log_weight > kMinusInfinity;
+  return torch::where(available, over_samples * log_weight.exp(), torch::zeros({}, t.options())).sum(0);
+}
+
+Tensor log_mean_exp(const Latents& latents, const Tensor& log_w) {
+  if (log_w.dim() == 2) return log_mean_exp(log_w, 0);
+  const auto S = log_w.size(0);
+  const auto K = log_w.size(1);
+  if (!latents.log_weight.defined()) return torch::logsumexp(log_w.flatten(0, 1), 0) - std::log(static_cast<double>(S * K));
+  const auto available = (latents.log_weight > kMinusInfinity).expand_as(log_w);
+  const auto weighted = torch::where(available, log_w + latents.log_weight, torch::full({}, kMinusInfinity, log_w.options()));
+  return torch::logsumexp(weighted.flatten(0, 1), 0) - std::log(static_cast<double>(K));
+}
+
+}  // namespace elbo

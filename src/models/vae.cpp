@@ -1,0 +1,89 @@
+#include "elbo/models/vae.h"
+
+#include "elbo/base/error.h"
+
+namespace elbo {
+namespace {
+
+const FieldSpec& field_x(const DataSpec& spec) {
+  const auto found = spec.find("x");
+  if (found == spec.end()) throw ConfigError("model 'vae' reads the field x, which this data set does not have");
+  return found->second;
+}
+
+}  // namespace
+
+Vae::Vae(const VaeConfig& config, const ModelContext& context) : latent_size_(config.latent_size) {
+  const auto& x = field_x(context.spec);
+  encoder_ = register_module("encoder", config.encoder.make({.input_shape = x.shape, .init = context.init}));
+  posterior_ = register_module(
+      "posterior",
+      config.posterior.make({.num_features = encoder_->num_features(), .latent_size = latent_size_, .init = context.init}));
+  prior_ = register_module("prior", config.prior.make({.latent_size = latent_size_, .init = context.init}));
+  likelihood_ = register_module("likelihood", config.likelihood.make({.field = x}));
+  decoder_ = register_module(
+      "decoder",
+      config.decoder.make({.latent_size = latent_size_, .output_shape = likelihood_->parameter_shape(), .init = context.init}));
+  if (config.output_bias == OutputBias::data_mean && context.training_mean.defined()) {
+    const torch::NoGradGuard no_grad;
+    const auto bias = likelihood_->bias_for_mean(context.training_mean);
+    auto output = decoder_->output_bias();
+    if (!bias.defined() || !output.defined() || bias.numel() != output.numel()) {
+      throw ConfigError("model.output_bias: data_mean needs one bias a parameter of the likelihood; decoder '" +
+                        config.decoder.type() + "' with likelihood '" + config.likelihood.type() +
+                        "' has none, choose output_bias: init");
+    }
+    output.copy_(bias.reshape(output.sizes()));
+  }
+}
+
+std::string Vae::summary() const {
+  return encoder_->summary() + " | " + std::to_string(latent_size_) + " | " + decoder_->summary();
+}
+
+DistributionPtr Vae::infer(const Tensor& x) { return posterior_->forward(encoder_->forward(x)); }
+
+Latents Vae::infer(const Batch& batch, int64_t K, Noise& noise) {
+  const auto q = infer(batch.at("x"));
+  const auto B = batch.size();
+  return {.layers = {{.name = "z", .q = q, .p = prior_->forward(B), .z = q->rsample({K, B}, noise)}}};
+}
+
+Latents Vae::prior(const Batch& batch, int64_t K, Noise& noise) {
+  const auto B = batch.size();
+  const auto p = prior_->forward(B);
+  return {.layers = {{.name = "z", .q = p, .p = p, .z = p->sample({K, B}, noise)}}};
+}
+
+DistributionPtr Vae::decode(const Tensor& z) {
+  const auto leading = z.sizes().slice(0, z.dim() - 1);
+  const auto parameters = decoder_->forward(z.reshape({-1, latent_size_}));
+  return likelihood_->forward(parameters.reshape(joined(leading, likelihood_->parameter_shape())));
+}
+
+std::vector<Observation> Vae::decode(const Latents& latents, const Batch& batch) {
+  return {{.name = "x", .likelihood = decode(latents.layers.back().z), .target = batch.at("x")}};
+}
+
+std::vector<Tensor> Vae::inference_parameters() {
+  auto parameters = encoder_->parameters();
+  for (auto& parameter : posterior_->parameters()) parameters.push_back(parameter);
+  return parameters;
+}
+
+Tensor Vae::sample(int64_t count, double temperature, Noise& noise) {
+  const auto p = prior_->forward(count);
+  const auto mean = p->mean();
+  const auto z = mean + temperature * (p->sample({count}, noise) - mean);
+  return decode(z)->mean();
+}
+
+Tensor Vae::reconstruct(const Batch& batch) { return decode(infer(batch.at("x"))->mean())->mean(); }
+
+Tensor Vae::encode(const Batch& batch) { return infer(batch.at("x"))->mean(); }
+
+std::shared_ptr<Model> make_vae(const VaeConfig& config, const ModelContext& context) {
+  return std::make_shared<Vae>(config, context);
+}
+
+}  // namespace elbo

@@ -1,0 +1,51 @@
+#include "elbo/objectives/elbo.h"
+
+#include "elbo/distributions/kl.h"
+
+namespace elbo {
+namespace {
+
+/// Shapes: [B]; of each layer, averaged over samples where the layer's posterior depends on the layer above.
+Tensor kl_term(const Latents& latents, KlEstimator estimator) {
+  Tensor total;
+  for (const auto& layer : latents.layers) {
+    auto term = estimator == KlEstimator::analytic ? kl(*layer.q, *layer.p) : monte_carlo_kl(*layer.q, *layer.p, layer.z);
+    if (term.dim() > 1) term = average(latents, term);
+    total = total.defined() ? total + term : term;
+  }
+  return total;
+}
+
+class Elbo final : public Objective {
+ public:
+  Elbo(const ElboConfig& config, Variational& model, const ObjectiveContext& context)
+      : config_(config), model_(model), beta_("beta", config.beta, context.device) {}
+
+  LossTerms losses(const Batch& batch, Step& step) override {
+    const auto latents = model_.infer(batch, config_.samples, step.noise);
+    const auto reconstruction = -average(latents, log_likelihood(model_.decode(latents, batch)));
+    const auto kl = kl_term(latents, config_.kl);
+    return {
+        .loss = reconstruction + beta_.tensor() * kl,
+        .terms = {{"bound", -(reconstruction + kl).detach()}, {"reconstruction", reconstruction.detach()}, {"kl", kl.detach()}}};
+  }
+
+  std::vector<Scheduled> scheduled() override { return {beta_}; }
+
+ private:
+  ElboConfig config_;
+  Variational& model_;
+  Scheduled beta_;
+};
+
+}  // namespace
+
+std::shared_ptr<Objective> make_elbo(const ElboConfig& config, Variational& model, const ObjectiveContext& context) {
+  return std::make_shared<Elbo>(config, model, context);
+}
+
+std::shared_ptr<Objective> make_beta_vae(const BetaVaeConfig& config, Variational& model, const ObjectiveContext& context) {
+  return make_elbo({.beta = config.beta, .samples = config.samples, .kl = config.kl}, model, context);
+}
+
+}  // namespace elbo

@@ -1,0 +1,59 @@
+#include "elbo/objectives/iwae.h"
+
+#include "elbo/base/error.h"
+#include "elbo/base/log.h"
+#include "elbo/math/numeric.h"
+
+namespace elbo {
+namespace {
+
+/// The weights of the samples in the gradient, w_k / sum w. Shapes: as log_w. Detached.
+Tensor normalised_weights(const Tensor& log_w) { return torch::softmax(log_w.detach().flatten(0, -2), 0).reshape(log_w.sizes()); }
+
+/// Multiplies z's gradient by the normalised weights once more: with log q's parameters detached, the encoder then gets
+/// sum_k w~_k^2 dlog w_k/dz dz/dphi, while decoder and prior keep sum_k w~_k dlog w_k/dtheta.
+void weight_gradient_of_latents(const Latents& latents, const Tensor& weights) {
+  if (latents.layers.size() > 1) {
+    throw UsageError("objective.estimator: dreg is for one layer of latents, this model has " +
+                     std::to_string(latents.layers.size()) + "; choose standard or stl");
+  }
+  const auto& z = latents.layers.front().z;
+  if (z.requires_grad()) z.register_hook([w = weights.unsqueeze(-1)](const Tensor& gradient) { return gradient * w; });
+}
+
+class Iwae final : public Objective {
+ public:
+  Iwae(const IwaeConfig& config, Variational& model) : config_(config), model_(model) {}
+
+  LossTerms losses(const Batch& batch, Step& step) override {
+    const auto latents = model_.infer(batch, config_.samples, step.noise);  // z [K, B, D]
+    const auto log_p = log_likelihood(model_.decode(latents, batch));       // [K, B]
+    const bool live = config_.estimator == GradientEstimator::standard;
+    const auto log_w = log_weights(latents, log_p, live ? PosteriorGradient::live : PosteriorGradient::detached);
+    const auto bound = log_mean_exp(latents, log_w);  // [B]; its gradient is sum_k w~_k dlog w_k
+    if (config_.estimator == GradientEstimator::dreg && torch::GradMode::is_enabled()) {
+      weight_gradient_of_latents(latents, normalised_weights(log_w));
+    }
+    const torch::NoGradGuard no_grad;
+    return {.loss = -bound,
+            .terms = {{"bound", bound.detach()},
+                      {"reconstruction", -average(latents, log_p)},
+                      {"kl", average(latents, log_p - log_w)},
+                      {"effective_sample_size", effective_sample_size(log_w.detach().flatten(0, -2), 0)}}};
+  }
+
+ private:
+  IwaeConfig config_;
+  Variational& model_;
+};
+
+}  // namespace
+
+std::shared_ptr<Objective> make_iwae(const IwaeConfig& config, Variational& model, const ObjectiveContext&) {
+  if (config.estimator == GradientEstimator::stl && config.samples > 1) {
+    log_warn("objective.estimator: stl is biased for samples > 1 (Tucker et al. 2019, section 3); dreg is not");
+  }
+  return std::make_shared<Iwae>(config, model);
+}
+
+}  // namespace elbo
