@@ -3,9 +3,9 @@
 
 namespace elbo {
 
-/// Exponential moving average of the parameters: average <- decay * average + (1 - decay) * parameters, from the initial parameters on.
-/// Buffers aren't averaged: evaluation sees the live ones.
-/// Source: Polyak & Juditsky 1992; in this form Kingma & Ba 2015, section 7.2, without the correction for the start.
+/// Exponential moving average of the parameters: average <- decay * average + (1 - decay) * parameters, from the initial
+/// parameters on. Buffers aren't averaged: evaluation sees the live ones. Source: Polyak & Juditsky 1992; in this form Kingma &
+/// Ba 2015, section 7.2, without the correction for the start.
 class WeightAverage {
  public:
   WeightAverage(const FlatBuffers& buffers, double decay);

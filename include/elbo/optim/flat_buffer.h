@@ -35,9 +35,9 @@ struct FlatSlot {
 };
 
 /// Makes every parameter a view of one flat buffer and its .grad a view of another, so that an optimiser, a norm or a fill is one
-/// operation. Tied parameters (same memory) take one slot; each slot starts at a multiple of 16 elements, and the padding stays zero.
-/// Afterwards the modules must not be moved, and their gradients not be undefined (Module::zero_grad does): use zero_grad here.
-/// Throws: UsageError for parameters that overlap in part, are no leaves, or differ in type or device.
+/// operation. Tied parameters (same memory) take one slot; each slot starts at a multiple of 16 elements, and the padding stays
+/// zero. Afterwards the modules must not be moved, and their gradients not be undefined (Module::zero_grad does): use zero_grad
+/// here. Throws: UsageError for parameters that overlap in part, are no leaves, or differ in type or device.
 class FlatBuffers {
  public:
   explicit FlatBuffers(const std::vector<ParameterSet>& owners);

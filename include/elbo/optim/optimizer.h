@@ -6,8 +6,8 @@
 
 namespace elbo {
 
-/// State of an optimiser that a checkpoint holds, by the optimiser's own name for it ("exp_avg"): one tensor for every segment, laid
-/// out like it, or a 0-dim tensor for every segment ("step").
+/// State of an optimiser that a checkpoint holds, by the optimiser's own name for it ("exp_avg"): one tensor for every segment,
+/// laid out like it, or a 0-dim tensor for every segment ("step").
 struct OptimizerState {
   std::string name = {};
   std::vector<Tensor> segments = {};
@@ -36,7 +36,7 @@ using OptimizerChoice = Choice<Optimizer, const OptimizerContext&>;
 
 /// Source: Kingma & Ba 2015 (arXiv:1412.6980), algorithm 1, as PyTorch computes it; weight decay is added to the gradient.
 struct AdamConfig {
-  ScheduledNumber learning_rate{1e-3};
+  ScheduledNumber learning_rate = scheduled_number(1e-3);
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
@@ -56,7 +56,7 @@ std::shared_ptr<Optimizer> make_adam(const AdamConfig& config, const OptimizerCo
 /// Adam with decoupled weight decay: parameters shrink by learning_rate * weight_decay a step.
 /// Source: Loshchilov & Hutter 2019 (arXiv:1711.05101), algorithm 2, as PyTorch computes it (its default decay too).
 struct AdamWConfig {
-  ScheduledNumber learning_rate{1e-3};
+  ScheduledNumber learning_rate = scheduled_number(1e-3);
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
@@ -75,7 +75,7 @@ std::shared_ptr<Optimizer> make_adamw(const AdamWConfig& config, const Optimizer
 
 /// Gradient descent with momentum; nesterov is Sutskever et al. 2013's form, as PyTorch computes it.
 struct SgdConfig {
-  ScheduledNumber learning_rate{1e-2};
+  ScheduledNumber learning_rate = scheduled_number(1e-2);
   double momentum = 0;
   bool nesterov = false;
   double weight_decay = 0;

@@ -21,7 +21,7 @@ struct CheckpointState {
   int64_t epoch = 0;
   uint64_t seed = 0;
   int64_t num_threads = 1;
-  int64_t batch_size = 0;       // with `step`, the loader's position
+  int64_t batch_size = 0;  // with `step`, the loader's position
   int64_t num_examples = 0;
   bool initialised = false;
   std::string monitor = {};
@@ -39,7 +39,8 @@ struct CheckpointContents {
   std::string config_yaml = {};
 };
 
-/// Writes the folder `folder` at once or not at all: model.safetensors, training.safetensors, state.json, config.yaml, SHA256SUMS.
+/// Writes the folder `folder` at once or not at all: model.safetensors, training.safetensors, state.json, config.yaml,
+/// SHA256SUMS.
 void write_checkpoint(const std::filesystem::path& folder, const CheckpointContents& contents);
 
 /// A checkpoint folder whose checksums were verified and whose state.json was read when it was opened.
@@ -67,8 +68,8 @@ class Checkpoint {
   std::string model_sha256_;
 };
 
-/// RUN of the command line: a run folder means its best checkpoint if there is one, else the last; a checkpoint folder means itself.
-/// Throws: CheckpointError when it is neither.
+/// RUN of the command line: a run folder means its best checkpoint if there is one, else the last; a checkpoint folder means
+/// itself. Throws: CheckpointError when it is neither.
 std::filesystem::path find_checkpoint(const std::filesystem::path& run);
 
 /// Parameters and buffers by module path, in a fixed order.

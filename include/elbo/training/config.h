@@ -8,7 +8,8 @@ namespace elbo {
 enum class Precision { float32 };
 constexpr auto enum_names(Precision) { return std::array{std::pair{std::string_view("float32"), Precision::float32}}; }
 
-/// When checkpoints are written and which stay. One is always written at the end and whenever the monitored value is the best so far.
+/// When checkpoints are written and which stay. One is always written at the end and whenever the monitored value is the best so
+/// far.
 struct CheckpointConfig {
   int64_t every_epochs = 1;
   int64_t every_steps = 0;
@@ -39,8 +40,8 @@ struct TrainingConfig {
     field("epochs", epochs, "length of training in passes over the data", at_least(1));
     field("steps", steps, "length of training in optimiser steps; exactly one of epochs and steps is given", at_least(1));
     field("clip_norm", clip_norm, "largest global norm of the gradient; 0 leaves it as it is", at_least(0));
-    field("weight_average", weight_average, "decay of the averaged weights that are evaluated; 0 evaluates the weights themselves",
-          at_least(0).below(1));
+    field("weight_average", weight_average,
+          "decay of the averaged weights that are evaluated; 0 evaluates the weights themselves", at_least(0).below(1));
     field("precision", precision, "number type of parameters and activations: float32");
     field("deterministic", deterministic, "same bits on CUDA too, by slower operations where needed");
     field("monitor", monitor, "evaluated value that chooses the best checkpoint: higher is better, lower with a leading '-'");

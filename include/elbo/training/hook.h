@@ -32,11 +32,11 @@ class Hook {
   virtual void on_start(const TrainingState&) {}
   /// After every step; must not read from the device.
   virtual void on_step(const TrainingState&, int64_t /*num_examples*/) {}
-  /// At the end of every epoch and of training: measures the model, which is in evaluation mode and holds the averaged weights when
-  /// averaging is on. Returns full names ("valid/bound"); empty when it isn't time.
+  /// At the end of every epoch and of training: measures the model, which is in evaluation mode and holds the averaged weights
+  /// when averaging is on. Returns full names ("valid/bound"); empty when it isn't time.
   virtual NamedValues evaluate(const TrainingState&) { return {}; }
-  /// Values to be written down. `split` is "train" for means since the last log point, else what stood before the '/' of the names
-  /// that evaluate() returned, which come without it.
+  /// Values to be written down. `split` is "train" for means since the last log point, else what stood before the '/' of the
+  /// names that evaluate() returned, which come without it.
   virtual void on_values(const TrainingState&, std::string_view /*split*/, const NamedValues&) {}
   /// After the last checkpoint of a training that went to its end.
   virtual void on_finish(const TrainingState&) {}

@@ -16,7 +16,7 @@ std::shared_ptr<Hook> make_events_log(RunFolder& run);
 struct ProgressLineConfig {
   int64_t num_examples = 0;  // of an epoch
   std::string unit = "examples";
-  size_t num_values = 3;     // values shown
+  size_t num_values = 3;  // values shown
 };
 std::shared_ptr<Hook> make_progress_line(const ProgressLineConfig& config);
 

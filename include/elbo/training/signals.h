@@ -2,8 +2,8 @@
 
 namespace elbo {
 
-/// While it lives, the first SIGINT or SIGTERM only asks training to stop after its step and a checkpoint; a second one ends the process
-/// at once with status 130. For the program's main; the library installs none by itself.
+/// While it lives, the first SIGINT or SIGTERM only asks training to stop after its step and a checkpoint; a second one ends the
+/// process at once with status 130. For the program's main; the library installs none by itself.
 class SignalScope {
  public:
   SignalScope();

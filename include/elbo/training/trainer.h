@@ -32,8 +32,8 @@ struct TrainingResult {
   std::optional<BestValue> best = {};
 };
 
-/// Minimises an objective: phases, optimisers, averaging, checkpoints. Everything of a particular method is in its objective's phases
-/// and its modules' after_step. Moves model and objective to the device and makes their parameters views of flat buffers.
+/// Minimises an objective: phases, optimisers, averaging, checkpoints. Everything of a particular method is in its objective's
+/// phases and its modules' after_step. Moves model and objective to the device and makes their parameters views of flat buffers.
 /// A submodule that is in evaluation mode when the trainer is built is frozen: it stays so and its after_step isn't called.
 class Trainer {
  public:
@@ -42,11 +42,11 @@ class Trainer {
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
-  /// Continues the run of the run folder from its last checkpoint, bit for bit as if it had never stopped; does nothing where there is
-  /// none yet. Throws: CheckpointError.
+  /// Continues the run of the run folder from its last checkpoint, bit for bit as if it had never stopped; does nothing where
+  /// there is none yet. Throws: CheckpointError.
   void resume();
-  /// Trains to the end. Throws: NumericalError when something became non-finite; Interrupted after a stop request and its checkpoint;
-  /// ConfigError when the monitored value isn't among those that the hooks' first evaluation returned.
+  /// Trains to the end. Throws: NumericalError when something became non-finite; Interrupted after a stop request and its
+  /// checkpoint; ConfigError when the monitored value isn't among those that the hooks' first evaluation returned.
   TrainingResult run();
   /// One step, without logs and checkpoints. Throws: NumericalError (on CUDA only when check_finite is called).
   void step();
