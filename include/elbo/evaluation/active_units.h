@@ -31,4 +31,7 @@ struct CollapsePanel {
 /// Throws: UsageError when the model is not variational.
 CollapsePanel collapse_panel(const EvaluationContext& context);
 
+/// active_units and num_units, and active_units_LAYER where there are several layers.
+std::shared_ptr<Metric> make_active_units_metric(const NoConfig&);
+
 }  // namespace elbo

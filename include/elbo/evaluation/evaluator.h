@@ -11,7 +11,8 @@ namespace elbo {
 /// Gradients off and the modules in evaluation mode for as long as it lives; each module then gets its own mode back.
 class EvaluationMode {
  public:
-  explicit EvaluationMode(std::vector<torch::nn::Module*> roots);
+  /// nullptr among the roots is skipped.
+  explicit EvaluationMode(const std::vector<torch::nn::Module*>& roots);
   ~EvaluationMode();
   EvaluationMode(const EvaluationMode&) = delete;
   EvaluationMode& operator=(const EvaluationMode&) = delete;
@@ -20,6 +21,9 @@ class EvaluationMode {
   struct Saved;
   std::unique_ptr<Saved> saved_;
 };
+
+/// "train", "valid", "test".
+std::string_view split_name(Split split);
 
 /// What was measured, in the order asked for.
 struct EvaluationResult {
@@ -35,7 +39,7 @@ struct EvaluationResult {
 
 /// Runs metrics by name. Throws: UsageError for an unknown name or what the model lacks; NumericalError naming the metric and the
 /// first row whose value is not finite.
-EvaluationResult evaluate(EvaluationContext context, const std::vector<std::string>& names);
+EvaluationResult evaluate(const EvaluationContext& context, const std::vector<std::string>& names);
 
 /// {"run", "checkpoint", "split", "num_examples", "samples", "seed", "metrics": {key: value}, "notes": {key: text}}; notes only
 /// where there are any.

@@ -20,4 +20,7 @@ LogLikelihood importance_log_likelihood(Variational& model, const Batch& batch, 
 /// Of the split. Throws: UsageError when the model is not variational.
 LogLikelihood importance_log_likelihood(const EvaluationContext& context);
 
+/// log_likelihood in nats, and effective_sample_size.
+std::shared_ptr<Metric> make_log_likelihood_metric(const NoConfig&);
+
 }  // namespace elbo

@@ -53,17 +53,18 @@ struct EvaluationContext {
   at::Device device = at::kCPU;
   int64_t batch_size = 128;
   int64_t max_rows = int64_t{1} << 14;  // decoder rows (samples x examples) at once
-  PlacedNoise* noise = nullptr;         // undefined = GranuleNoise(seed, device); evaluate() fills it in
+  PlacedNoise* noise = nullptr;         // nullptr = GranuleNoise(seed, device)
   PlacedNoise* elbo_noise = nullptr;    // what metric `elbo` draws from instead: a RecordingNoise for --save-noise
   std::function<void(const EvaluationProgress&)> progress = {};
 };
 
-/// Measures a model on a split. Stateless: call evaluate() of evaluator.h, which sets evaluation mode and switches gradients off.
+/// Measures a model on a split. While it does, gradients are off and model and objective are in evaluation mode.
 class Metric {
  public:
   virtual ~Metric() = default;
-  /// Throws: UsageError naming what the model is and can, where it lacks what the metric reads.
-  virtual std::vector<Measurement> evaluate(const EvaluationContext& context) = 0;
+  /// Throws: UsageError naming what the model is and can, where it lacks what the metric reads. Looks at no data.
+  virtual void check(const EvaluationContext& context) const = 0;
+  virtual std::vector<Measurement> evaluate(const EvaluationContext& context) const = 0;
 };
 
 /// The axis `metric`: active_units, bound, elbo, log_likelihood, reconstruction_error.

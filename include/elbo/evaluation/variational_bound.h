@@ -4,12 +4,12 @@
 
 namespace elbo {
 
-/// The one-sample evidence lower bound, elbo = reconstruction - kl, one value an example.
+/// The one-sample evidence lower bound, elbo = -(reconstruction + kl), one value an example.
 /// Source: Kingma & Welling 2014 (arXiv:1312.6114), eq. 7 where every layer's KL has a closed form, else eq. 6 for that layer.
 /// Units: nats.
 struct BoundTerms {
   Tensor elbo = {};            // [N] float64 on the host
-  Tensor reconstruction = {};  // [N], log p(x | z)
+  Tensor reconstruction = {};  // [N], -log p(x | z)
   Tensor kl = {};              // [N], summed over layers
   /// The layers whose KL is a Monte Carlo estimate, by name.
   std::vector<std::string> monte_carlo_layers = {};
@@ -20,5 +20,8 @@ BoundTerms bound_terms(Variational& model, const Batch& batch, int64_t K, Noise&
 
 /// Of the split, from one sample an example. Throws: UsageError when the model is not variational.
 BoundTerms bound_terms(const EvaluationContext& context);
+
+/// elbo, reconstruction and kl, in nats.
+std::shared_ptr<Metric> make_elbo_metric(const NoConfig&);
 
 }  // namespace elbo
