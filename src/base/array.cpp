@@ -53,11 +53,13 @@ std::string_view name_of(DType type) {
 
 int64_t num_elements(std::span<const int64_t> shape) {
   int64_t product = 1;
+  bool empty = false;
   bool overflow = false;
   for (const int64_t extent : shape) {
     if (extent < 0) throw ShapeError(text("a shape has the negative extent ", extent));
-    if (extent == 0) return 0;  // an empty array stays empty, however large its other extents
+    empty = empty || extent == 0;
   }
+  if (empty) return 0;  // however large its other extents
   for (const int64_t extent : shape) overflow = overflow || __builtin_mul_overflow(product, extent, &product);
   if (overflow) {
     std::vector<std::string> extents;

@@ -99,7 +99,7 @@ std::string Progress::line(std::string_view suffix, std::string_view tail) const
   if (total_ > 0) {
     const auto percent = std::to_string(static_cast<int64_t>(std::floor(100 * std::clamp(fraction, 0.0, 1.0)))) + " %";
     if (style_ == ProgressStyle::bar) parts.push_back(bar_of(fraction));
-    parts.push_back(std::string(percent.size() < 4 ? 4 - percent.size() : 0, ' ') + percent);
+    parts.push_back(std::string(percent.size() < 5 ? 5 - percent.size() : 0, ' ') + percent);
   } else {
     parts.push_back(with_commas(done_));
   }

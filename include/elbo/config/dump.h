@@ -101,14 +101,16 @@ class Describer {
 
   template <class T, class... R>
   void operator()(std::string_view name, T& member, std::string_view doc, const R&... r) {
-    const bool section = HasFields<T> && !std::is_base_of_v<ChoiceBase, T>;
-    add(name, type_text(member), section ? Node{} : dump_value(member), doc, rules_of(r...), section);
-    if constexpr (HasFields<T>) {
-      if constexpr (!std::is_base_of_v<ChoiceBase, T>) {
-        Describer inner(child_path(prefix_, name));
-        member.fields(inner);
-        docs.insert(docs.end(), inner.docs.begin(), inner.docs.end());
-      }
+    constexpr bool is_choice = std::is_base_of_v<ChoiceBase, T>;
+    constexpr bool is_section = HasFields<T> && !is_choice;
+    Node value = is_section ? Node{} : dump_value(member);
+    if (is_choice && value.kind == NodeKind::map)
+      value.entries.resize(1);  // its type; its own fields are described under its name
+    add(name, type_text(member), value, doc, rules_of(r...), is_section);
+    if constexpr (is_section) {
+      Describer inner(child_path(prefix_, name));
+      member.fields(inner);
+      docs.insert(docs.end(), inner.docs.begin(), inner.docs.end());
     }
   }
 
