@@ -1,0 +1,108 @@
+#include "elbo/evaluation/evaluator.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "elbo/base/table.h"
+#include "elbo/base/text.h"
+#include "rows.h"
+
+namespace elbo {
+namespace {
+
+void check_finite(const std::string& metric, const Measurement& measured) {
+  if (measured.per_example.defined()) {
+    const auto bad = measured.per_example.isfinite().logical_not().nonzero().flatten();
+    if (bad.numel() > 0) {
+      const auto row = bad[0].item<int64_t>();
+      throw NumericalError(text("metric '", metric, "': ", measured.key(), " is ", measured.per_example[row].item<double>(),
+                                " for row ", row, " and not finite for ", bad.numel(), " of ",
+                                count_of(measured.per_example.size(0), "row")));
+    }
+  }
+  if (!std::isfinite(measured.value)) {
+    throw NumericalError(text("metric '", metric, "': ", measured.key(), " is ", measured.value));
+  }
+}
+
+bool is_count(const Measurement& measured) {
+  return !measured.standard_error && measured.unit.empty() && measured.value == std::floor(measured.value) &&
+         std::abs(measured.value) < 1e15;
+}
+
+std::string shown(const Measurement& measured, double value) {
+  if (is_count(measured)) return with_commas(static_cast<int64_t>(value));
+  char buffer[64];
+  std::snprintf(buffer, sizeof(buffer), "%.4f", value);
+  return buffer;
+}
+
+}  // namespace
+
+EvaluationResult evaluate(const EvaluationContext& context, const std::vector<std::string>& names) {
+  std::vector<std::pair<std::string, std::shared_ptr<Metric>>> chosen;
+  for (const auto& name : names) {
+    const bool again = std::any_of(chosen.begin(), chosen.end(), [&](const auto& other) { return other.first == name; });
+    if (!again) chosen.emplace_back(name, metrics().make(name));
+  }
+  for (const auto& [name, metric] : chosen) metric->check(context);
+  EvaluationResult result{
+      .split = context.split, .num_examples = detail::num_rows(context), .samples = context.samples, .seed = context.seed};
+  for (const auto& [name, metric] : chosen) {
+    for (auto& measured : metric->evaluate(context)) {
+      check_finite(name, measured);
+      result.measurements.push_back(std::move(measured));
+    }
+  }
+  return result;
+}
+
+const Measurement& EvaluationResult::at(std::string_view key) const {
+  std::vector<std::string> keys;
+  for (const auto& measured : measurements) {
+    if (measured.key() == key) return measured;
+    keys.push_back(measured.key());
+  }
+  throw UsageError(text("no measurement '", key, "'", did_you_mean(key, keys), " Measured: ", join(keys, ", ")));
+}
+
+Json to_json(const EvaluationResult& result, const std::string& run, const std::string& checkpoint) {
+  Json values = Json::object(), notes = Json::object();
+  for (const auto& measured : result.measurements) {
+    values[measured.key()] = is_count(measured) ? Json(static_cast<int64_t>(measured.value)) : Json(measured.value);
+    if (measured.standard_error) values[measured.error_key()] = *measured.standard_error;
+    if (!measured.note.empty()) notes[measured.key()] = measured.note;
+  }
+  Json json = {{"run", run},
+               {"checkpoint", checkpoint},
+               {"split", std::string(split_name(result.split))},
+               {"num_examples", result.num_examples},
+               {"samples", result.samples},
+               {"seed", result.seed},
+               {"metrics", values}};
+  if (!notes.empty()) json["notes"] = notes;
+  return json;
+}
+
+std::string to_text(const EvaluationResult& result) {
+  Table table({{"metric"}, {"value", Align::right}, {"standard error", Align::right}});
+  std::string notes;
+  for (const auto& measured : result.measurements) {
+    table.row({measured.key(), shown(measured, measured.value),
+               measured.standard_error ? shown(measured, *measured.standard_error) : ""});
+    if (!measured.note.empty()) notes += text(measured.key(), ": ", measured.note, "\n");
+  }
+  auto whole = table.str();
+  if (whole.empty() || whole.back() != '\n') whole += '\n';
+  return whole + notes;
+}
+
+std::string_view split_name(Split split) {
+  for (const auto& [name, value] : enum_names(Split{})) {
+    if (value == split) return name;
+  }
+  throw UsageError("an unknown split");
+}
+
+}  // namespace elbo

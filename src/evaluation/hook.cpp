@@ -1,0 +1,127 @@
+#include "elbo/evaluation/hook.h"
+
+#include <algorithm>
+
+#include "elbo/base/error.h"
+#include "elbo/base/json.h"
+#include "elbo/base/log.h"
+#include "elbo/base/text.h"
+#include "elbo/data/loader.h"
+#include "elbo/evaluation/evaluator.h"
+#include "elbo/evaluation/pictures.h"
+#include "elbo/models/abilities.h"
+#include "elbo/models/family.h"
+
+namespace elbo {
+namespace {
+
+std::vector<double> to_vector(const Tensor& values) {
+  const auto host = values.to(at::kCPU, at::kDouble).contiguous();
+  return {host.const_data_ptr<double>(), host.const_data_ptr<double>() + host.numel()};
+}
+
+class EvaluationHook final : public Hook {
+ public:
+  EvaluationHook(const EvaluationConfig& config, const EvaluationHookParts& parts) : config_(config), parts_(parts) {
+    auto names = config.metrics;
+    if (std::find(names.begin(), names.end(), "bound") == names.end()) names.insert(names.begin(), "bound");
+    const bool asks_elbo = std::find(names.begin(), names.end(), "elbo") != names.end();
+    const bool asks_units = std::erase(names, "active_units") > 0;
+    shows_units_ = asks_units || (asks_elbo && dynamic_cast<Variational*>(parts.model.get()));
+    if (asks_units) metrics().make("active_units")->check(context());
+    for (const auto& name : names) {
+      metrics_.push_back(metrics().make(name));
+      metrics_.back()->check(context());
+    }
+  }
+
+  NamedValues evaluate(const TrainingState& state) override {
+    const bool due = state.at_epoch_end() && state.epoch() % config_.every_epochs == 0;
+    if (!due && !state.finished()) return {};
+    NamedValues values;
+    for (const auto& metric : metrics_) {
+      for (const auto& measured : metric->evaluate(context())) values.push_back({"valid/" + measured.name, measured.value});
+    }
+    if (shows_units_) show_units(state, values);
+    if (parts_.run && config_.pictures > 0) draw_pictures(state);
+    return values;
+  }
+
+ private:
+  EvaluationContext context() const {
+    return {.model = *parts_.model,
+            .objective = parts_.objective.get(),
+            .dataset = parts_.dataset,
+            .split = Split::valid,
+            .limit = config_.limit,
+            .samples = config_.samples,
+            .seed = parts_.seed,
+            .device = parts_.device,
+            .batch_size = config_.batch_size > 0 ? config_.batch_size : parts_.dataset->batch_size()};
+  }
+
+  void show_units(const TrainingState& state, NamedValues& values) {
+    const auto panel = collapse_panel(context());
+    values.push_back({"valid/active_units", static_cast<double>(panel.num_active())});
+    if (panel.layers.size() > 1) {
+      for (const auto& layer : panel.layers) {
+        values.push_back({"valid/active_units_" + layer.name, static_cast<double>(layer.num_active())});
+      }
+    }
+    if (!parts_.run) return;
+    log_debug(text("step ", state.step, ", ", panel.str()));
+    Json kl = Json::object(), variance = Json::object();
+    for (const auto& layer : panel.layers) {
+      variance[layer.name] = to_vector(layer.variance_of_means);
+      if (!layer.kl_per_unit.defined()) continue;
+      const auto units = to_vector(layer.kl_per_unit);
+      kl[layer.name] = units;
+      parts_.run->events().histogram("valid/kl_per_unit/" + layer.name, units, state.step);
+    }
+    const Json line = {
+        {"step", state.step}, {"epoch", state.epoch()}, {"split", "valid"}, {"kl_per_unit", kl}, {"variance_of_means", variance}};
+    parts_.run->metrics().append_line(line.dump());
+  }
+
+  void draw_pictures(const TrainingState& state) {
+    const EvaluationMode mode({parts_.model.get(), parts_.objective.get()});
+    if (auto* model = dynamic_cast<Samples*>(parts_.model.get())) {
+      GranuleNoise noise(parts_.seed, parts_.device);
+      write("samples", sample_grid(model->sample(config_.pictures, 1.0, noise)), state);
+    }
+    if (auto* model = dynamic_cast<Reconstructs*>(parts_.model.get())) {
+      const SequentialLoader loader(parts_.dataset, Split::valid, config_.pictures, config_.pictures);
+      const auto batch = loader.at(0);
+      if (batch.has("x")) write("reconstructions", reconstruction_grid(batch.at("x"), model->reconstruct(batch)), state);
+    }
+  }
+
+  void write(const std::string& what, const std::optional<Image>& grid, const TrainingState& state) {
+    if (!grid) return;
+    std::filesystem::create_directories(parts_.run->samples());
+    write_png(parts_.run->samples() / text("step-", state.step, "-", what, ".png"), *grid);
+    parts_.run->events().image(what, *grid, state.step);
+  }
+
+  EvaluationConfig config_;
+  EvaluationHookParts parts_;
+  std::vector<std::shared_ptr<Metric>> metrics_ = {};
+  bool shows_units_ = false;
+};
+
+}  // namespace
+
+void EvaluationConfig::check(Relations& relations) const {
+  for (const auto& name : metrics) {
+    if (!elbo::metrics().find(name)) relations.problem("metrics", elbo::metrics().unknown(name));
+  }
+}
+
+std::shared_ptr<Hook> make_evaluation_hook(const EvaluationConfig& config, const EvaluationHookParts& parts) {
+  if (!parts.model || !parts.objective || !parts.dataset) {
+    throw UsageError("the evaluation hook needs a model, an objective and a data set");
+  }
+  return std::make_shared<EvaluationHook>(config, parts);
+}
+
+}  // namespace elbo

@@ -1,0 +1,40 @@
+#include "elbo/evaluation/metric.h"
+
+#include "elbo/evaluation/active_units.h"
+#include "elbo/evaluation/likelihood.h"
+#include "elbo/evaluation/objective_bound.h"
+#include "elbo/evaluation/reconstruction_error.h"
+#include "elbo/evaluation/variational_bound.h"
+#include "elbo/math/numeric.h"
+
+namespace elbo {
+namespace {
+
+std::string with_unit(const std::string& name, const std::string& unit) { return unit.empty() ? name : name + "_" + unit; }
+
+}  // namespace
+
+std::string Measurement::key() const { return with_unit(name, unit); }
+std::string Measurement::error_key() const { return with_unit(name + "_standard_error", unit); }
+
+Measurement measure(std::string name, std::string unit, const Tensor& per_example) {
+  const auto [mean, standard_error] = mean_and_error(per_example);
+  return {.name = std::move(name),
+          .unit = std::move(unit),
+          .value = mean,
+          .standard_error = standard_error,
+          .per_example = per_example};
+}
+
+Catalog<Metric>& metrics() {
+  static auto catalog =
+      Catalog<Metric>("metric")
+          .add("active_units", "Burda et al. 2016, section 5.2", make_active_units_metric)
+          .add("bound", "the objective's own bound", make_bound_metric)
+          .add("elbo", "Kingma & Welling 2014, eq. 7", make_elbo_metric)
+          .add("log_likelihood", "Burda et al. 2016, eq. 8 at large K", make_log_likelihood_metric)
+          .add("reconstruction_error", "mean squared error of reconstructions", make_reconstruction_error_metric);
+  return catalog;
+}
+
+}  // namespace elbo
