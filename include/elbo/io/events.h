@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "elbo/io/file.h"
 #include "elbo/io/png.h"

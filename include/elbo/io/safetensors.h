@@ -2,19 +2,23 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "elbo/base/array.h"
 
 namespace elbo {
+namespace detail {
+class InputFile;
+}
 
 struct NamedView {
   std::string name = {};
   ArrayView view = {};
 };
 
-/// Writes atomically, in the given order, the header padded so that the data starts at a multiple of 8 bytes.
+/// Writes atomically, in the given order except that wider element types come first, so that every tensor lies aligned.
 /// The same tensors and metadata give the same bytes.
 /// Throws: UsageError for a name that is empty, repeated or reserved, or bytes that disagree with the shape.
 void write_safetensors(const std::filesystem::path& path, const std::vector<NamedView>& tensors,
@@ -34,8 +38,8 @@ class SafetensorsFile {
  public:
   explicit SafetensorsFile(std::filesystem::path path);
   ~SafetensorsFile();
-  SafetensorsFile(SafetensorsFile&& other) noexcept;
-  SafetensorsFile& operator=(SafetensorsFile&& other) noexcept;
+  SafetensorsFile(SafetensorsFile&&) noexcept;
+  SafetensorsFile& operator=(SafetensorsFile&&) noexcept;
 
   /// In the order of their bytes in the file.
   const std::vector<std::string>& names() const { return names_; }
@@ -45,8 +49,7 @@ class SafetensorsFile {
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
  private:
-  std::filesystem::path path_;
-  int descriptor_ = -1;
+  std::unique_ptr<detail::InputFile> file_;
   std::vector<std::string> names_;
   std::map<std::string, TensorInfo> tensors_;
   std::map<std::string, std::string> metadata_;
