@@ -2,7 +2,6 @@
 #include <torch/nn/module.h>
 
 #include <filesystem>
-#include <map>
 #include <optional>
 
 #include "elbo/optim/flat_buffer.h"
@@ -28,7 +27,8 @@ struct CheckpointState {
   std::optional<double> monitored = {};  // the value at this step, where it was evaluated
   std::optional<BestValue> best = {};
   LogPositions logs = {};
-  std::string library_version = {};  // filled when written
+  std::string config_sha256 = {};  // this and what follows: filled when written
+  std::string library_version = {};
   std::string torch_version = {};
 };
 
@@ -75,19 +75,20 @@ std::filesystem::path find_checkpoint(const std::filesystem::path& run);
 /// Parameters and buffers by module path, in a fixed order.
 std::vector<NamedTensor> named_tensors(const torch::nn::Module& module, const std::string& prefix = "");
 
-/// Copies a safetensors file into the tensors by name; nothing is changed unless all of them fit.
+/// Copies a safetensors file into the tensors by name, on whatever device they are; nothing is changed unless all of them fit.
 /// Throws: CheckpointError with everything missing, unexpected and misshapen.
 void load_by_name(const std::filesystem::path& file, const std::vector<NamedTensor>& tensors);
 
-/// Points `last` (and `best`) at a checkpoint of this folder, then removes all but the newest `keep` and those two.
-struct CheckpointLinks {
-  std::string last = {};  // "step-100"
-  std::string best = {};  // empty: none yet
+/// Points `last` (and `best`) at checkpoints of this folder, then removes all but the newest `keep` and those two.
+struct KeptCheckpoints {
+  int64_t last = 0;  // their steps
+  std::optional<int64_t> best = {};
+  int64_t keep = 3;
 };
-void keep_checkpoints(const std::filesystem::path& checkpoints, const CheckpointLinks& links, int64_t keep);
+void keep_checkpoints(const std::filesystem::path& checkpoints, const KeptCheckpoints& kept);
 
-/// The checkpoint that a continued run goes on from, after removing what a killed process left behind (unfinished folders and
-/// checkpoints that `last` doesn't know yet); nothing when there is none.
+/// The newest whole checkpoint, from which a continued run goes on, after removing what a killed process left half written or
+/// half removed; nothing when there is none. For the holder of the run's lock.
 std::optional<std::filesystem::path> checkpoint_to_resume(const std::filesystem::path& checkpoints);
 
 }  // namespace elbo

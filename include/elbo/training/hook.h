@@ -31,7 +31,7 @@ class Hook {
   /// Before the first step of this process; `state.step` is past 0 when a run is continued.
   virtual void on_start(const TrainingState&) {}
   /// After every step; must not read from the device.
-  virtual void on_step(const TrainingState&, int64_t /*num_examples*/) {}
+  virtual void on_step(const TrainingState&) {}
   /// At the end of every epoch and of training: measures the model, which is in evaluation mode and holds the averaged weights
   /// when averaging is on. Returns full names ("valid/bound"); empty when it isn't time.
   virtual NamedValues evaluate(const TrainingState&) { return {}; }

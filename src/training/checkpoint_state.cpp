@@ -1,0 +1,86 @@
+#include "checkpoint_state.h"
+
+#include <torch/version.h>
+
+#include <cmath>
+
+#include "elbo/base/error.h"
+#include "elbo/base/json.h"
+
+namespace elbo::detail {
+namespace {
+
+constexpr int64_t kFormatVersion = 1;
+constexpr std::string_view kLibraryVersion = "0.1.0";
+constexpr size_t kMaxBytes = size_t{1} << 20;
+
+/// Reads one member of an object with an error that says where it was looked for.
+template <class T>
+T member(const Json& object, const char* name, const std::string& file) {
+  const auto found = object.find(name);
+  if (found == object.end()) throw CheckpointError(file + ": '" + name + "' is missing");
+  try {
+    return found->get<T>();
+  } catch (const nlohmann::json::exception&) {
+    throw CheckpointError(file + ": '" + name + "' is " + found->dump() + ", which is of another type than expected");
+  }
+}
+
+}  // namespace
+
+std::string state_json(const CheckpointState& state) {
+  Json json = {{"format_version", kFormatVersion},
+               {"library_version", kLibraryVersion},
+               {"torch_version", TORCH_VERSION},
+               {"step", state.step},
+               {"epoch", state.epoch},
+               {"seed", state.seed},
+               {"num_threads", state.num_threads},
+               {"batch_size", state.batch_size},
+               {"num_examples", state.num_examples},
+               {"initialised", state.initialised},
+               {"config_sha256", state.config_sha256},
+               {"monitor", state.monitor},
+               {"monitored", nullptr},
+               {"best", nullptr},
+               {"logs",
+                {{"metrics_bytes", state.logs.metrics_bytes},
+                 {"events_file", state.logs.events_file},
+                 {"events_bytes", state.logs.events_bytes}}}};
+  if (state.monitored && std::isfinite(*state.monitored)) json["monitored"] = *state.monitored;
+  if (state.best) json["best"] = {{"value", state.best->value}, {"step", state.best->step}};
+  return json.dump(2) + "\n";
+}
+
+CheckpointState read_state(const std::filesystem::path& path) {
+  const auto file = path.string();
+  const auto json = parse_json<CheckpointError>(read_text(path, kMaxBytes), file);
+  if (!json.is_object()) throw CheckpointError(file + ": expected an object");
+  if (const auto version = member<int64_t>(json, "format_version", file); version != kFormatVersion) {
+    throw CheckpointError(file + ": format version " + std::to_string(version) + ", this program reads version " +
+                          std::to_string(kFormatVersion));
+  }
+  CheckpointState state;
+  state.step = member<int64_t>(json, "step", file);
+  state.epoch = member<int64_t>(json, "epoch", file);
+  state.seed = member<uint64_t>(json, "seed", file);
+  state.num_threads = member<int64_t>(json, "num_threads", file);
+  state.batch_size = member<int64_t>(json, "batch_size", file);
+  state.num_examples = member<int64_t>(json, "num_examples", file);
+  state.initialised = member<bool>(json, "initialised", file);
+  state.config_sha256 = member<std::string>(json, "config_sha256", file);
+  state.monitor = member<std::string>(json, "monitor", file);
+  if (const auto value = member<Json>(json, "monitored", file); value.is_number()) state.monitored = value.get<double>();
+  if (const auto best = member<Json>(json, "best", file); best.is_object()) {
+    state.best = BestValue{member<double>(best, "value", file), member<int64_t>(best, "step", file)};
+  }
+  const auto logs = member<Json>(json, "logs", file);
+  if (!logs.is_object()) throw CheckpointError(file + ": 'logs' is " + logs.dump() + ", expected an object");
+  state.logs = {member<uint64_t>(logs, "metrics_bytes", file), member<std::string>(logs, "events_file", file),
+                member<uint64_t>(logs, "events_bytes", file)};
+  state.library_version = member<std::string>(json, "library_version", file);
+  state.torch_version = member<std::string>(json, "torch_version", file);
+  return state;
+}
+
+}  // namespace elbo::detail
