@@ -4,6 +4,9 @@ include(LibTorch)
 
 option(ELBO_FETCH "Fetch missing third-party libraries with CMake (not tested here)" OFF)
 find_package(Threads REQUIRED)
+if(ELBO_TORCH)
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
+endif()
 find_package(ZLIB REQUIRED)
 find_package(PNG REQUIRED)
 

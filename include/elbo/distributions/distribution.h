@@ -17,11 +17,12 @@ class Distribution {
   const Shape& batch_shape() const { return batch_shape_; }
   const Shape& event_shape() const { return event_shape_; }
 
-  /// Log-density or log-mass. Shapes: value [sample..., batch..., event...] -> [sample..., batch...]. Units: nats, summed over the event.
-  /// A value's sample and batch extents broadcast against the batch shape ([K, B] against [B]; [B] against [K, B]).
+  /// Log-density or log-mass. Shapes: value [sample..., batch..., event...] -> [sample..., batch...]. Units: nats, summed over
+  /// the event. A value's sample and batch extents broadcast against the batch shape ([K, B] against [B]; [B] against [K, B]).
   Tensor log_prob(const Tensor& value) const;
 
-  /// A draw without gradient. Shapes: leading is [sample..., batch...], e.g. [K, B], and ends in the batch shape -> [leading..., event...].
+  /// A draw without gradient. Shapes: leading is [sample..., batch...], e.g. [K, B], and ends in the batch shape -> [leading...,
+  /// event...].
   Tensor sample(at::IntArrayRef leading, Noise& noise) const;
   /// A reparametrised draw: gradients flow to the parameters. Throws UsageError where there is none (discrete distributions).
   Tensor rsample(at::IntArrayRef leading, Noise& noise) const;
@@ -41,7 +42,8 @@ class Distribution {
   virtual std::string_view name() const = 0;
 
  protected:
-  Distribution(Shape batch_shape, Shape event_shape) : batch_shape_(std::move(batch_shape)), event_shape_(std::move(event_shape)) {}
+  Distribution(Shape batch_shape, Shape event_shape)
+      : batch_shape_(std::move(batch_shape)), event_shape_(std::move(event_shape)) {}
   /// Splits a parameter's shape: the last `event_dims` extents are the event.
   Distribution(const Tensor& parameter, int64_t event_dims);
 
@@ -50,6 +52,7 @@ class Distribution {
   virtual Tensor do_sample(at::IntArrayRef leading, Noise& noise) const = 0;
   virtual Tensor do_rsample(at::IntArrayRef leading, Noise& noise) const;
   virtual Tensor do_entropy() const;
+  void check_leading(at::IntArrayRef leading) const;
 
   Shape batch_shape_;
   Shape event_shape_;

@@ -13,7 +13,8 @@ class Likelihood : public torch::nn::Module {
  public:
   /// Shape of the parameters of one example, e.g. [C, H, W] for a Bernoulli, [V, H, W] for a categorical.
   virtual Shape parameter_shape() const = 0;
-  /// Shapes: parameters [batch..., parameter_shape...] -> batch, event = the field's shape. Log-probabilities in nats, summed over the event.
+  /// Shapes: parameters [batch..., parameter_shape...] -> batch, event = the field's shape. Log-probabilities in nats, summed
+  /// over the event.
   virtual DistributionPtr forward(const Tensor& parameters) = 0;
   /// The output bias at which the likelihood's mean is `mean` (of one example's shape); undefined when there is no such bias.
   virtual Tensor bias_for_mean(const Tensor& mean) const = 0;
