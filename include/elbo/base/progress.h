@@ -29,6 +29,7 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  void set_label(std::string label) { label_ = std::move(label); }
   /// `done` counts from the start of the whole; the first call sets where this run began. `seconds_left` replaces our own
   /// estimate.
   void update(int64_t done, std::string_view suffix = {}, std::optional<double> seconds_left = std::nullopt);
