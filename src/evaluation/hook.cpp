@@ -7,6 +7,7 @@
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
 #include "elbo/data/loader.h"
+#include "elbo/evaluation/active_units.h"
 #include "elbo/evaluation/evaluator.h"
 #include "elbo/evaluation/pictures.h"
 #include "elbo/models/abilities.h"
