@@ -23,16 +23,24 @@ void init_weight(Tensor& weight, Tensor& bias, Init init, Stream& stream) {
   }
 }
 
-void init_module(torch::nn::Module& module, Init init, Stream& stream) {
-  for (auto& entry : module.modules(/*include_self=*/true)) {
-    if (auto* linear = entry->as<torch::nn::Linear>()) {
-      init_weight(linear->weight, linear->bias, init, stream);
-    } else if (auto* conv = entry->as<torch::nn::Conv2d>()) {
-      init_weight(conv->weight, conv->bias, init, stream);
-    } else if (auto* transposed = entry->as<torch::nn::ConvTranspose2d>()) {
-      init_weight(transposed->weight, transposed->bias, init, stream);
-    }
+namespace {
+
+void init_one(torch::nn::Module& module, Init init, Stream& stream) {
+  if (auto* linear = module.as<torch::nn::Linear>()) {
+    init_weight(linear->weight, linear->bias, init, stream);
+  } else if (auto* conv = module.as<torch::nn::Conv2d>()) {
+    init_weight(conv->weight, conv->bias, init, stream);
+  } else if (auto* transposed = module.as<torch::nn::ConvTranspose2d>()) {
+    init_weight(transposed->weight, transposed->bias, init, stream);
   }
+}
+
+}  // namespace
+
+void init_module(torch::nn::Module& module, Init init, Stream& stream) {
+  init_one(module, init, stream);
+  // Without the module itself: constructors call this, when no shared_ptr holds it yet.
+  for (auto& entry : module.modules(/*include_self=*/false)) init_one(*entry, init, stream);
 }
 
 }  // namespace elbo
