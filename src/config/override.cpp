@@ -25,11 +25,12 @@ Node parse_value(std::string_view value, const std::string& origin) {
   try {
     list = parse_yaml("[" + std::string(value) + "\n]", origin);
   } catch (const ConfigError&) {
-    throw ConfigError(origin + ": the value " + in_quotes(value) + " isn't YAML; put quotes around texts with special characters");
+    throw ConfigError(origin + ": the value " + in_quotes(value) +
+                      " isn't YAML; put quotes around texts with special characters");
   }
   if (list.kind != NodeKind::list || list.items.size() > 1) {
-    throw ConfigError(origin + ": got " + in_quotes(value) + ", expected one value; a list is written [" + std::string(trim(value)) +
-                      "]");
+    throw ConfigError(origin + ": got " + in_quotes(value) + ", expected one value; a list is written [" +
+                      std::string(trim(value)) + "]");
   }
   return list.items.empty() ? Node{} : std::move(list.items.front());
 }
@@ -60,8 +61,8 @@ Node& step_into(Node& node, const std::string& name, const std::string& path, co
 
 void apply_override(Node& root, std::string_view assignment, int64_t position) {
   constexpr size_t kLongest = 200;
-  const std::string origin =
-      "--set " + (assignment.size() <= kLongest && !find_invalid_utf8(assignment) ? std::string(assignment) : in_quotes(assignment));
+  const std::string origin = "--set " + (assignment.size() <= kLongest && !find_invalid_utf8(assignment) ? std::string(assignment)
+                                                                                                         : in_quotes(assignment));
   const Mark mark{.file = origin, .line = 0, .order = position};
   const size_t equals = assignment.find('=');
   const auto names = split(trim(assignment.substr(0, equals)), '.');

@@ -46,7 +46,8 @@ namespace detail {
 std::string child_path(const std::string& path, std::string_view name) {
   constexpr size_t kLongest = 80;
   std::string shown(name);
-  if (name.empty() || name.size() > kLongest || name.find_first_of(". \n\t\r'\"") != std::string_view::npos) shown = in_quotes(name);
+  if (name.empty() || name.size() > kLongest || name.find_first_of(". \n\t\r'\"") != std::string_view::npos)
+    shown = in_quotes(name);
   return path.empty() ? shown : path + "." + shown;
 }
 }  // namespace detail

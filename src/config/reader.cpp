@@ -46,7 +46,8 @@ void read_number(const Node& node, T& value, const Place& place, const char* exp
     parsed = parse_number(node.text);
   }
   if (!parsed.value) {
-    place.problem(node, "got " + in_quotes(node.text) + ", expected " + expected + (parsed.hint.empty() ? "" : ": " + parsed.hint));
+    place.problem(node,
+                  "got " + in_quotes(node.text) + ", expected " + expected + (parsed.hint.empty() ? "" : ": " + parsed.hint));
     return;
   }
   check_ranges(node, static_cast<double>(*parsed.value), place);

@@ -202,11 +202,11 @@ class Builder final : public YAML::EventHandler {
 }  // namespace
 
 Node parse_yaml(std::string_view yaml, const std::string& file) {
-  if (yaml.starts_with("\xEF\xBB\xBF")) yaml.remove_prefix(3);  // a byte order mark, as Windows editors leave it
   check_bytes(yaml, file);
   Builder builder(file);
   try {
-    std::istringstream stream{std::string(yaml)};
+    // yaml-cpp 0.7 takes a quoted text that the file's last line end cuts off for complete; it doesn't in front of a comment.
+    std::istringstream stream{std::string(yaml) + "\n#"};
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) {
     }
