@@ -31,10 +31,10 @@ int run_evaluate(const std::vector<std::string>& words) {
                    {"elbo evaluate runs/fashion_mnist/vae/20260101T000000Z",
                     "elbo evaluate RUN --metrics log_likelihood --samples 5000 --limit 1000",
                     "elbo evaluate RUN/checkpoints/last --split valid --json -"});
-  line.add()("metrics", "names, separated by commas; elbo list metric tells them",
-             cxxopts::value<std::string>()->default_value("elbo,log_likelihood,active_units"));
+  line.add()("metrics", "names, separated by commas; elbo list metric tells them; default: the config's",
+             cxxopts::value<std::string>());
   line.add()("split", "train, valid or test", cxxopts::value<std::string>()->default_value("test"));
-  line.add()("samples", "importance samples K an example", cxxopts::value<int64_t>()->default_value("100"));
+  line.add()("samples", "importance samples K an example; default: the config's", cxxopts::value<int64_t>());
   line.add()("limit", "only the first N rows of the split; 0 for all", cxxopts::value<int64_t>()->default_value("0"));
   line.add()("batch-size", "rows at once; changes no number beyond rounding", cxxopts::value<int64_t>()->default_value("128"));
   line.add()("seed", "seed of the evaluation's noise: the same seed compares runs on the same numbers",
@@ -47,23 +47,25 @@ int run_evaluate(const std::vector<std::string>& words) {
   if (!line.parse(words, 1, 1)) return 0;
 
   if (line.has("quiet")) set_log_level(LogLevel::warn);
-  const auto names = split(line.get<std::string>("metrics"), ',');
   const auto split = split_named(line.get<std::string>("split"));
   const auto largest = std::numeric_limits<int64_t>::max();
   const auto limit = line.integer("limit", 0, largest);
-  const auto samples = line.integer("samples", 1, int64_t{1} << 30);
+  const auto samples = line.has("samples") ? line.integer("samples", 1, 10'000'000) : 0;
   const auto batch_size = line.integer("batch-size", 1, int64_t{1} << 20);
   const auto seed = line.integer("seed", 0, 4294967295);
-  for (const auto& name : names) metrics().get(name);
+  std::vector<std::string> names;
+  if (const auto given = line.find<std::string>("metrics")) names = elbo::split(*given, ',');
+  for (const auto& name : names) metrics().get(name);  // a misspelt name fails before anything is read
 
   auto opened = open_run(line.positional()[0], line.runtime(), DataUse::load);
   auto& experiment = opened.experiment;
+  if (names.empty()) names = experiment.config.evaluation.metrics;
   EvaluationContext context{.model = *experiment.model,
                             .objective = experiment.objective.get(),
                             .dataset = experiment.dataset,
                             .split = split,
                             .limit = limit,
-                            .samples = samples,
+                            .samples = samples > 0 ? samples : experiment.config.evaluation.samples,
                             .seed = static_cast<uint64_t>(seed),
                             .device = experiment.runtime.device,
                             .batch_size = batch_size};

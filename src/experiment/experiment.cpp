@@ -2,13 +2,14 @@
 
 #include "elbo/base/error.h"
 #include "elbo/config/yaml.h"
+#include "elbo/distributions/likelihood.h"
+#include "elbo/distributions/posterior.h"
+#include "elbo/distributions/prior.h"
+#include "elbo/evaluation/metric.h"
 #include "elbo/nn/network.h"
 
 namespace elbo {
 namespace {
-
-/// No honest model of this toolkit has a parameter beyond this, and an absurd size in a config must not take the machine down.
-constexpr int64_t kLargestLayer = int64_t{1} << 31;
 
 std::shared_ptr<Model> build_model(const ExperimentConfig& config, const Dataset& dataset, const Tensor& training_mean) {
   Stream init(static_cast<uint64_t>(config.seed), "init", at::kCPU);

@@ -5,7 +5,7 @@
 
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
-#include "elbo/config/yaml.h"
+#include "elbo/config/dump.h"
 #include "elbo/evaluation/hook.h"
 #include "elbo/experiment/experiment.h"
 #include "elbo/training/log_hooks.h"
@@ -41,8 +41,11 @@ std::filesystem::path train(const ExperimentConfig& config, const Runtime& runti
                                          experiment.objective->couples_batch() ? ShortBatch::drop : ShortBatch::keep);
   RunFolder run(path, dump_config(config), request.start);
   log_info(headline(experiment, path));
-  EvaluationHookParts evaluation{
-      .config = config.evaluation, .model = *experiment.model, .objective = *experiment.objective, .dataset = experiment.dataset};
+  const EvaluationHookParts measured{.model = experiment.model,
+                                     .objective = experiment.objective,
+                                     .dataset = experiment.dataset,
+                                     .device = runtime.device,
+                                     .run = &run};
   Trainer trainer({.model = experiment.model,
                    .objective = experiment.objective,
                    .loader = loader,
@@ -51,7 +54,7 @@ std::filesystem::path train(const ExperimentConfig& config, const Runtime& runti
                    .device = runtime.device,
                    .seed = experiment.seed(),
                    .run = &run,
-                   .hooks = {make_evaluation_hook(evaluation), make_metrics_log(run), make_events_log(run),
+                   .hooks = {make_evaluation_hook(config.evaluation, measured), make_metrics_log(run), make_events_log(run),
                              make_progress_line({.num_examples = loader->num_examples(), .unit = "img"})}});
   if (request.start == RunStart::resume) trainer.resume();
   const auto result = trainer.run();

@@ -34,8 +34,9 @@ class Iwae final : public Objective {
     if (config_.estimator == GradientEstimator::dreg && torch::GradMode::is_enabled()) {
       weight_gradient_of_latents(latents, normalised_weights(log_w));
     }
-    const torch::NoGradGuard no_grad;
-    return {.loss = -bound,
+    const auto loss = -bound;
+    const torch::NoGradGuard no_grad;  // the terms below are for reporting
+    return {.loss = loss,
             .terms = {{"bound", bound.detach()},
                       {"reconstruction", -average(latents, log_p)},
                       {"kl", average(latents, log_p - log_w)},

@@ -36,7 +36,7 @@ TEST(Init, PytorchBoundsAreInverseRootOfFanIn) {
     for (const auto& parameter : {net->parameters()[2 * i], net->parameters()[2 * i + 1]}) {
       EXPECT_LE(parameter.abs().max().item<double>(), bound);
     }
-    const auto& weight = net->parameters()[2 * i];
+    const auto weight = net->parameters()[2 * i];
     EXPECT_GT(weight.abs().max().item<double>(), 0.97 * bound);
     EXPECT_NEAR(weight.std().item<double>(), bound / std::sqrt(3.0), 0.05 * bound);
   }

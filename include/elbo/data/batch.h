@@ -8,9 +8,9 @@ namespace elbo {
 
 /// One named component of a batch.
 struct Field {
-  Tensor value;    // [B, ...]
-  Tensor present;  // [B] bool; undefined = every row is there
-  Tensor valid;    // [B, T] bool for sequences; undefined = every position counts
+  Tensor value = {};    // [B, ...]
+  Tensor present = {};  // [B] bool; undefined = every row is there
+  Tensor valid = {};    // [B, T] bool for sequences; undefined = every position counts
 };
 
 /// Rows of a data set. Conventional names: x, label, condition, target, coordinates.

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "elbo/data/dataset.h"
-#include "elbo/evaluation/config.h"
+#include "elbo/evaluation/hook.h"
 #include "elbo/models/model.h"
 #include "elbo/objectives/objective.h"
 #include "elbo/optim/optimizer.h"
