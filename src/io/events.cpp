@@ -85,11 +85,10 @@ Message histogram_of(std::vector<double> values) {
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
   const double min = *low;
   const double max = *high;
-  const double width = max / kNumBuckets - min / kNumBuckets;
-  const size_t count = width > 0 ? kNumBuckets : 1;
+  const size_t count = max / kNumBuckets > min / kNumBuckets ? kNumBuckets : 1;
   std::vector<double> limits(count);
-  for (size_t i = 0; i < count; ++i) limits[i] = min + width * static_cast<double>(i + 1);
-  limits.back() = max;  // whatever rounding did
+  // std::lerp rises with t, ends in max and doesn't overflow.
+  for (size_t i = 0; i < count; ++i) limits[i] = std::lerp(min, max, static_cast<double>(i + 1) / static_cast<double>(count));
   std::vector<double> buckets(count, 0.0);
   double sum = 0;
   double sum_squares = 0;

@@ -105,7 +105,8 @@ bool is_temporary_name(const std::string& name) {
   const size_t suffix = name.rfind(".tmp-");
   if (suffix == std::string::npos || !name.starts_with('.')) return false;
   const auto numbers = std::string_view(name).substr(suffix + 5);
-  return std::count(numbers.begin(), numbers.end(), '-') == 2 && numbers.find_first_not_of("0123456789-") == std::string_view::npos;
+  return std::count(numbers.begin(), numbers.end(), '-') == 2 &&
+         numbers.find_first_not_of("0123456789-") == std::string_view::npos;
 }
 
 std::span<const std::byte> as_bytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
