@@ -33,7 +33,7 @@ Done, $((SECONDS - start)) seconds after the build.
   Reconstructions    $run/samples/reconstructions.png
 
 Next:
-  $elbo report $run                                   one page with all of it
-  $elbo list                                          every model, objective, quantiser … there is
-  $elbo train configs/fashion_mnist/vae.yaml          a full-length run
+  $elbo info $run          what this run is, and its numbers
+  $elbo list          every data set, network, model and objective there is
+  $elbo train configs/fashion_mnist/iwae.yaml          another method, as its paper set it
 END
