@@ -66,17 +66,19 @@ CudaStatus load() {
   const auto library = libtorch_folder() / "libtorch_cuda.so";
   std::error_code failed;
   if (!fs::exists(library, failed)) {
+    status.plugin_reason = "not looked for";
     status.reason = "this LibTorch has no CUDA (" + library.string() + " is missing): install a CUDA build of torch";
     return status;
   }
   if (!dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL)) {
+    status.plugin_reason = "not looked for";
     status.reason = "LibTorch's CUDA library can't be loaded: " + last_dl_error();
     return status;
   }
   status.libtorch_has_cuda = true;
   // Asked through the generic hooks: this program links no CUDA library.
   status.device_count = at::globalContext().hasCUDA() ? static_cast<int>(at::detail::getCUDAHooks().deviceCount()) : 0;
-  status.reason = load_plugin();
+  status.plugin_reason = load_plugin();
   status.plugin_loaded = loaded_table != nullptr;
   if (status.device_count == 0) {
     status.reason =

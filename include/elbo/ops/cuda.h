@@ -8,7 +8,8 @@ struct CudaStatus {
   bool libtorch_has_cuda = false;  // LibTorch's CUDA library is there and loaded
   bool plugin_loaded = false;      // our kernels: without them CUDA runs on LibTorch's own operations
   int device_count = 0;
-  std::string reason = {};  // what is missing, and what to do; empty when nothing is
+  std::string reason = {};         // why there is no device, and what to do; empty where there is one
+  std::string plugin_reason = {};  // why there is no plugin; empty where it is loaded
 };
 
 /// Loads LibTorch's CUDA library and then our plugin libelbo_cuda.so, once; later calls return the same. LibTorch caches its CUDA
