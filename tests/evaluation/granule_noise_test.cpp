@@ -1,7 +1,7 @@
 #include "elbo/evaluation/granule_noise.h"
 
 #include <ATen/CPUGeneratorImpl.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "support/tensors.h"
 

@@ -1,6 +1,6 @@
 #include "elbo/evaluation/hook.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <fstream>
 

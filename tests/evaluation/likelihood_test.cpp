@@ -1,6 +1,7 @@
 #include "elbo/evaluation/likelihood.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "elbo/math/numeric.h"
 #include "fakes.h"
