@@ -18,7 +18,7 @@ namespace elbo {
 namespace {
 
 constexpr size_t kMaxTextBytes = 4 * kMaxYamlBytes;  // of all scalars together, after aliases are expanded
-constexpr size_t kMaxKeyBytes = 1000;
+constexpr size_t kMaxKeyBytes = 200;  // YAML itself stops at 1024, which escapes could exceed when the key is written again
 
 [[noreturn]] void fail(const std::string& file, int64_t line, const std::string& what) {
   throw ConfigError(to_string(Mark{.file = file, .line = line}) + ": " + what);

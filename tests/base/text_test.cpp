@@ -74,6 +74,7 @@ TEST(Text, HumanNumbers) {
   EXPECT_EQ(with_commas(999), "999");
   EXPECT_EQ(with_commas(1000), "1,000");
   EXPECT_EQ(with_commas(-1234567), "-1,234,567");
+  EXPECT_EQ(with_commas(-123456), "-123,456");
   EXPECT_EQ(with_commas(std::numeric_limits<int64_t>::min()), "-9,223,372,036,854,775,808");
   EXPECT_EQ(count_of(1, "problem"), "1 problem");
   EXPECT_EQ(count_of(2000, "problem"), "2,000 problems");

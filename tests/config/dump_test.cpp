@@ -79,6 +79,7 @@ TEST(Dump, ReadsBackToTheSameConfig) {
       EXPECT_EQ(to_yaml(dump_config(back), comments), yaml);
     }
   }
+  EXPECT_THAT(to_yaml(dump_config(rich())), testing::StartsWith("name: \"0x10\"\n"));  // a text for every other YAML reader too
   const auto back = read_config<Experiment>(parse_yaml(to_yaml(dump_config(rich())), "x.yaml"));
   EXPECT_EQ(back.name, "0x10");
   EXPECT_EQ(back.seed, std::numeric_limits<int64_t>::min());
