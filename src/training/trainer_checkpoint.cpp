@@ -107,7 +107,8 @@ void Trainer::Impl::resume() {
     for (auto& tensor : slices_of(raw, "raw.")) training.push_back(std::move(tensor));
   }
   std::vector<NamedTensor> window;
-  for (const auto& name : SafetensorsFile(checkpoint.training_file()).names()) {
+  const SafetensorsFile file(checkpoint.training_file());
+  for (const auto& name : file.names()) {
     if (!name.starts_with(kMeans)) continue;
     training.push_back({name, torch::zeros({2}, torch::kDouble)});
     window.push_back({name.substr(kMeans.size()), training.back().tensor});

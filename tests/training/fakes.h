@@ -163,11 +163,12 @@ inline std::shared_ptr<Hook> evaluating(std::function<NamedValues(const Training
   return hook;
 }
 
-/// A new folder that goes with the test.
+/// A new folder that goes with the test; in memory where that exists, since checkpoints are synced to the disk.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    auto pattern = (fs::temp_directory_path() / "elbo_training_XXXXXX").string();
+    const auto parent = fs::exists("/dev/shm") ? fs::path("/dev/shm") : fs::temp_directory_path();
+    auto pattern = (parent / "elbo_training_XXXXXX").string();
     path = ::mkdtemp(pattern.data());
   }
   ~TemporaryFolder() { fs::remove_all(path); }

@@ -145,6 +145,7 @@ TEST(TrainerStep, LearnsWithEveryOptimizer) {
       noise.rekey(0);
       return kit.model->errors(Rows().gather(Split::train, torch::arange(20), noise), noise).mean().item<double>();
     };
+    trainer.step();  // initialises too
     const auto before = error();
     for (int i = 0; i < 30; ++i) trainer.step();
     EXPECT_LT(error(), before) << name;

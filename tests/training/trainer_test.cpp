@@ -105,6 +105,7 @@ TEST(Trainer, BestIsTheHighestMonitoredValueAndOldCheckpointsGo) {
   const auto valid = std::find_if(lines.begin(), lines.end(), [](const Json& line) { return line["split"] == "valid"; });
   ASSERT_NE(valid, lines.end());
   EXPECT_EQ(valid->dump(), R"({"step":3,"epoch":1,"split":"valid","bound":-5.0,"kl":2.0})");
+  EXPECT_THAT(contents(run.path() / "metrics.jsonl"), HasSubstr(R"("step":15,"epoch":5,"split":"valid","bound":null)"));
 }
 
 TEST(Trainer, ALeadingMinusMonitorsTheLowestAndABestOneIsWrittenWhateverTheCadence) {
@@ -159,6 +160,19 @@ TEST(Trainer, AStopRequestEndsAfterTheStepAndItsCheckpoint) {
   }
   clear_stop_request();
   EXPECT_EQ(Checkpoint(find_checkpoint(run.path())).state().step, 4);
+}
+
+TEST(Trainer, TheProgressLineShowsEpochAndValues) {
+  Kit kit([](Autoencoder& model, const Batch& batch, Step& step) {
+    return LossTerms{.loss = model.errors(batch, step.noise), .terms = {{"bound", torch::full({batch.size()}, -2.5f)}}};
+  });
+  kit.hooks = {make_progress_line({.num_examples = 20, .unit = "img", .num_values = 1})};
+  ::testing::internal::CaptureStderr();
+  Trainer(kit.parts()).run();
+  const auto shown = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(shown, HasSubstr("epoch 3/3"));
+  EXPECT_THAT(shown, HasSubstr("100 %"));
+  EXPECT_THAT(shown, HasSubstr("bound -2.5"));
 }
 
 TEST(SignalScope, TheFirstSignalOnlyAsks) {
