@@ -11,18 +11,21 @@
 namespace elbo {
 namespace {
 
+/// A stream would print the sign of a NaN, which means nothing.
+std::string spelled(double not_finite) { return std::isnan(not_finite) ? "nan" : not_finite > 0 ? "inf" : "-inf"; }
+
 void check_finite(const std::string& metric, const Measurement& measured) {
   if (measured.per_example.defined()) {
     const auto bad = measured.per_example.isfinite().logical_not().nonzero().flatten();
     if (bad.numel() > 0) {
       const auto row = bad[0].item<int64_t>();
-      throw NumericalError(text("metric '", metric, "': ", measured.key(), " is ", measured.per_example[row].item<double>(),
-                                " for row ", row, " and not finite for ", bad.numel(), " of ",
-                                count_of(measured.per_example.size(0), "row")));
+      throw NumericalError(text("metric '", metric, "': ", measured.key(), " is ",
+                                spelled(measured.per_example[row].item<double>()), " for row ", row, " and not finite for ",
+                                bad.numel(), " of ", count_of(measured.per_example.size(0), "row")));
     }
   }
   if (!std::isfinite(measured.value)) {
-    throw NumericalError(text("metric '", metric, "': ", measured.key(), " is ", measured.value));
+    throw NumericalError(text("metric '", metric, "': ", measured.key(), " is ", spelled(measured.value)));
   }
 }
 
@@ -64,7 +67,7 @@ const Measurement& EvaluationResult::at(std::string_view key) const {
     if (measured.key() == key) return measured;
     keys.push_back(measured.key());
   }
-  throw UsageError(text("no measurement '", key, "'", did_you_mean(key, keys), " Measured: ", join(keys, ", ")));
+  throw UsageError(text("no measurement '", key, "'", did_you_mean(key, keys), "; measured: ", join(keys, ", ")));
 }
 
 Json to_json(const EvaluationResult& result, const std::string& run, const std::string& checkpoint) {

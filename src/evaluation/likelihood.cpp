@@ -16,10 +16,13 @@ constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 /// log sum exp of what was added so far, from granules of 16 samples in their order: chunking can't change a bit of it.
 class RunningLogSum {
  public:
-  explicit RunningLogSum(const Tensor& like) : total_(torch::full_like(like, kMinusInfinity)) {}
   /// Shapes: log_w [n, B].
   void add(const Tensor& log_w) {
     const auto part = torch::logsumexp(log_w, 0);
+    if (!total_.defined()) {
+      total_ = part;
+      return;
+    }
     const auto high = torch::maximum(total_, part);
     const auto low = torch::minimum(total_, part);
     total_ = torch::where(low == kMinusInfinity, high, high + (low - high).exp().log1p());
@@ -27,7 +30,7 @@ class RunningLogSum {
   const Tensor& total() const { return total_; }
 
  private:
-  Tensor total_;
+  Tensor total_ = {};
 };
 
 /// The strata of a mixture posterior combined, sample by sample. Shapes: [K, B] or [S, K, B] -> [K, B].
@@ -60,14 +63,13 @@ LogLikelihood importance_log_likelihood(Variational& model, const Batch& batch, 
   const torch::NoGradGuard no_grad;
   constexpr auto kGranule = GranuleNoise::kSamples;
   const auto chunk = std::max(kGranule, max_rows / batch.size() / kGranule * kGranule);
-  const auto start = torch::empty({batch.size()}, torch::dtype(at::kDouble).device(batch.index.device()));
-  RunningLogSum sum(start), sum_of_squares(start);
+  RunningLogSum sum, sum_of_squares;
   for (int64_t first = 0; first < K; first += chunk) {
     const auto samples = std::min(chunk, K - first);
     noise.place(first_row, first);
     const auto latents = model.infer(batch, samples, noise);
     const auto log_p = log_likelihood(model.decode(latents, batch));
-    const auto log_w = over_strata(latents, log_weights(latents, log_p)).to(start.options());  // [samples, B]
+    const auto log_w = over_strata(latents, log_weights(latents, log_p)).to(at::kDouble);  // [samples, B]
     for (const auto& granule : log_w.split(kGranule)) {
       sum.add(granule);
       sum_of_squares.add(2 * granule);

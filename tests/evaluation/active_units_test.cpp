@@ -119,7 +119,7 @@ TEST(ActiveUnits, AreDrawnAsBars) {
             "y: 2 of 2 units active, KL 1.00 nats; variance of means by unit, largest 0.800 (KL by Monte Carlo from 1 sample)\n"
             "  █▁");
   const CollapsePanel wide{.layers = {{.name = "z", .variance_of_means = torch::linspace(1, 0, 100, at::kDouble)}}};
-  EXPECT_EQ(wide.str(10).substr(wide.str(10).find('\n') + 1), "  ██▇▆▅▄▃▂");
+  EXPECT_EQ(wide.str(10).substr(wide.str(10).find('\n') + 1), "  ██▆▆▄▃▂▁");
 }
 
 TEST(ActiveUnits, NameWhatTheModelLacks) {
