@@ -87,7 +87,7 @@ Split split_named(const std::string& name) {
     if (known == name) return split;
     names.emplace_back(known);
   }
-  throw UsageError("--split: got " + elbo::quoted(name) + ", expected " + alternatives(names));
+  throw UsageError("--split: got " + in_quotes(name) + ", expected " + alternatives(names));
 }
 
 std::string device_text(at::Device device) {

@@ -15,7 +15,7 @@ const CatalogBase& catalog_named(const std::string& axis) {
     if (catalog->axis() == axis) return *catalog;
     axes.push_back(catalog->axis());
   }
-  throw UsageError("no axis " + quoted(axis) + did_you_mean(axis, axes) + "; axes are " + join(axes, ", "));
+  throw UsageError("no axis " + in_quotes(axis) + did_you_mean(axis, axes) + "; axes are " + join(axes, ", "));
 }
 
 Json to_json(const FieldDoc& field) {
@@ -58,7 +58,7 @@ int run_describe(const std::vector<std::string>& words) {
                    {"elbo describe objective/iwae", "elbo describe schedule/cosine"});
   if (!line.parse(words, 1, 1)) return 0;
   const auto parts = split(line.positional()[0], '/');
-  if (parts.size() != 2) throw UsageError("got " + quoted(line.positional()[0]) + ", expected AXIS/NAME such as objective/iwae");
+  if (parts.size() != 2) throw UsageError("got " + in_quotes(line.positional()[0]) + ", expected AXIS/NAME such as objective/iwae");
   const auto& catalog = catalog_named(parts[0]);
   const auto& entry = catalog.get(parts[1]);
   std::cout << catalog.axis() << " " << entry.name << ": " << entry.source << "\n\n";

@@ -4,6 +4,7 @@
 #include "command.h"
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
+#include "elbo/data/loader.h"
 #include "elbo/evaluation/evaluator.h"
 #include "elbo/evaluation/pictures.h"
 #include "elbo/io/npy.h"
@@ -19,7 +20,7 @@ OutputKind output_kind(const std::string& path) {
   const auto extension = std::filesystem::path(path).extension();
   if (extension == ".png") return OutputKind::png;
   if (extension == ".npz") return OutputKind::npz;
-  throw UsageError("--out: got " + quoted(path) + ", expected a name that ends in .png or .npz");
+  throw UsageError("--out: got " + in_quotes(path) + ", expected a name that ends in .png or .npz");
 }
 
 void write_picture(const std::string& path, const std::optional<Image>& image) {
