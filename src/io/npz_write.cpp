@@ -92,6 +92,7 @@ std::string archive_end(uint64_t count, uint64_t offset, uint64_t size) {
 }
 
 uint32_t crc32_of(uint32_t crc, std::span<const std::byte> bytes) {
+  if (bytes.empty()) return crc;  // for a null pointer zlib starts afresh
   return static_cast<uint32_t>(crc32_z(crc, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 

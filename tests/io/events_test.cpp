@@ -53,7 +53,7 @@ Decoded decode(std::string_view bytes) {
   const auto varint = [&] {
     uint64_t value = 0;
     for (int shift = 0;; shift += 7) {
-      const auto byte = static_cast<unsigned char>(take(1)[0]);
+      const auto byte = static_cast<unsigned char>(take(1).at(0));
       value |= uint64_t{byte & 0x7fu} << shift;
       if (byte < 0x80) return value;
     }

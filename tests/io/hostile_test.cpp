@@ -311,6 +311,7 @@ TEST(HostilePng, IsRefused) {
           {"GIF89a, not a PNG image", 8, "not a readable PNG image"},
           {good.substr(0, 20), 20, "the file ends here"},
           {good.substr(0, good.size() - 14), good.size() - 14, "the file ends here"},
+          {good.substr(0, good.size() - 12), good.size() - 12, "the file ends here"},  // all pixels, no end
           {wrong_crc, 33, "CRC error"},
           {png_file({.width = 0, .rows = "\0"s}), 33, "not a readable PNG image"},
           {png_file({.width = 0x7fffffff, .height = 0x7fffffff, .rows = "\0"s}), 33, "not a readable PNG image"},
