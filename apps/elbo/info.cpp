@@ -24,7 +24,9 @@ std::map<std::string, Json> last_values(const fs::path& file) {
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);) {
     auto values = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (values.is_object() && values.contains("split")) last[values["split"].get<std::string>()] = std::move(values);
+    if (!values.is_object() || !values.contains("split")) continue;
+    const auto split = values["split"].get<std::string>();
+    last[split] = std::move(values);
   }
   return last;
 }
