@@ -156,10 +156,8 @@ Batch MemoryDataset::gather(Split split, const Tensor& index, Stream& stream) co
 
 std::string MemoryDataset::fingerprint() const {
   if (fingerprint_) return *fingerprint_;
+  // What is stored says how it was binarised: static and threshold keep the bits, dynamic grey values of a binary field.
   Sha256 hash;
-  for (const auto& [name, value] : enum_names(Binarize{})) {
-    if (value == options_.binarize) hash.update("binarize " + std::string(name) + "\n");
-  }
   for (const Split split : {Split::train, Split::valid, Split::test}) {
     for (const auto& [name, stored] : rows_of(split)) {
       const auto& spec = spec_.at(name);
