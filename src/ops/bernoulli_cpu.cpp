@@ -74,7 +74,6 @@ void row_backward(const double* l, const double* x, double g, int64_t event, dou
   const Lanes tail = u / (u + 1.f);
   const auto positive = l >= 0.f;
   result = g * ((positive ? x - 1.f : x) + (positive ? tail : -tail));
-  result = l == l ? result : l;  // a NaN logit must not pass for a gradient
 }
 
 [[gnu::always_inline]] inline void row_backward_lanes(const float* l, const float* x, float g, int64_t event, float* out) {

@@ -125,6 +125,13 @@ TEST(PickClass, NeverPicksAClassOfProbabilityZero) {
   expect_equal(elbo::detail::pick_class(probabilities, u), torch::tensor({1, 1, 3, 3}));
 }
 
+TEST(PickClass, ReachesEveryClassWhateverTheSumIs) {
+  const auto u = torch::tensor({0.F, 0.49F, 0.51F, 1 - 0x1p-24F});
+  for (const float half : {0.25F, 0.49999997F, 0.50000006F}) {
+    expect_equal(elbo::detail::pick_class(torch::tensor({half, half}), u), torch::tensor({0, 0, 1, 1}));
+  }
+}
+
 TEST(Categorical, RefusesAClassAxisOutsideTheEvent) {
   EXPECT_THROW(Categorical(torch::zeros({2, 3, 4}), 1, -3), ShapeError);
   EXPECT_THROW(Categorical(torch::zeros({2, 3, 4}), 1, 1), ShapeError);
