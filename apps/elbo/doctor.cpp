@@ -31,6 +31,7 @@ int run_doctor(const std::vector<std::string>& words) {
   table.row({"elbo's CUDA kernels", cuda.plugin_loaded ? "loaded" : "not loaded"});
   table.row({"CUDA devices", std::to_string(cuda.device_count)});
   if (!cuda.reason.empty()) table.row({"about CUDA", cuda.reason});
+  if (!cuda.plugin_reason.empty()) table.row({"about the kernels", cuda.plugin_reason});
   table.row({"--device auto means", runtime.device.str()});
   table.row({"data root",
              std::filesystem::absolute(runtime.data_root).string() + (root == nullptr ? " (ELBO_DATA_ROOT is not set)" : "")});
