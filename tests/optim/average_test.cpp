@@ -7,7 +7,7 @@ using namespace elbo;
 namespace average_test {
 namespace {
 
-struct Setup {
+struct Averaging {
   Tensor parameter = torch::full({3}, 1.f).set_requires_grad(true);
   FlatBuffers buffers{{{"main", {{"p", parameter}}}}};
   WeightAverage average{buffers, 0.75};
@@ -17,7 +17,7 @@ struct Setup {
 }  // namespace
 
 TEST(WeightAverage, IsTheExponentialMovingAverageFromTheInitialWeightsOn) {
-  Setup s;
+  Averaging s;
   double expected = 1;
   for (const double next : {5.0, -3.0, 2.0}) {
     s.buffers.parameters().fill_(next);
@@ -28,7 +28,7 @@ TEST(WeightAverage, IsTheExponentialMovingAverageFromTheInitialWeightsOn) {
 }
 
 TEST(WeightAverage, FoundInfLeavesItAsItIs) {
-  Setup s;
+  Averaging s;
   s.buffers.parameters().fill_(0.1);
   s.average.update(torch::zeros({}));
   const auto before = s.average.values().clone();
@@ -38,7 +38,7 @@ TEST(WeightAverage, FoundInfLeavesItAsItIs) {
 }
 
 TEST(AveragedWeights, ParametersHoldTheAveragesThenTheirOwnBitsAgain) {
-  Setup s;
+  Averaging s;
   s.buffers.parameters().fill_(5);
   s.average.update(torch::zeros({}));
   s.parameter.mutable_grad().fill_(7);

@@ -44,15 +44,9 @@ TEST(GlobalNorm, IsTheNormOfAllAndNotFiniteWhereAnElementIsNot) {
   EXPECT_FALSE(std::isfinite(global_norm({gradient}).item<float>()));
 }
 
-TEST(GlobalNorm, DoesNotDependOnTheNumberOfThreads) {
-  const auto gradient = wavy({1024 * 512}).to(torch::kFloat);
-  const int before = at::get_num_threads();
-  at::set_num_threads(1);
-  const auto one = global_norm({gradient});
-  at::set_num_threads(2);
-  const auto two = global_norm({gradient});
-  at::set_num_threads(before);
-  EXPECT_TRUE(torch::equal(one, two));
+TEST(GlobalNorm, KeepsItsDigitsOverManyElements) {
+  const auto gradient = wavy({1024 * 4096}).to(torch::kFloat);  // added one after the other, float32 loses a few thousandths here
+  expect_close(global_norm({gradient}), gradient.to(torch::kDouble).norm(), 1e-6);
 }
 
 }  // namespace clip_test

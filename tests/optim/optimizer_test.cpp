@@ -12,9 +12,9 @@ namespace {
 using Rows = std::vector<std::vector<double>>;
 
 /// One parameter on flat buffers with the optimiser that `make` gives for them.
-struct Problem {
+struct Fit {
   template <class Make>
-  Problem(at::ScalarType type, const Make& make)
+  Fit(at::ScalarType type, const Make& make)
       : parameter(values(golden::kOptimStart).to(type).set_requires_grad(true)),
         curvature(values(golden::kOptimCurvature).to(type)),
         buffers({{"main", {{"p", parameter}}}}),
@@ -35,7 +35,7 @@ struct Problem {
 
 template <class Make>
 void expect_trajectory(const Make& make, const Rows& float32, const Rows& float64) {
-  Problem single(torch::kFloat, make), twice(torch::kDouble, make);
+  Fit single(torch::kFloat, make), twice(torch::kDouble, make);
   for (size_t t = 0; t < float64.size(); ++t) {
     SCOPED_TRACE("step " + std::to_string(t));
     single.step(static_cast<int64_t>(t));
@@ -48,7 +48,7 @@ void expect_trajectory(const Make& make, const Rows& float32, const Rows& float6
 
 template <class Make>
 void expect_skips(const Make& make) {
-  Problem with(torch::kFloat, make), without(torch::kFloat, make);
+  Fit with(torch::kFloat, make), without(torch::kFloat, make);
   for (int64_t t = 0; t < 4; ++t) {
     with.step(t);
     without.step(t);
@@ -62,7 +62,7 @@ void expect_skips(const Make& make) {
 
 template <class Config>
 Config with_rate(Config config, double rate = golden::kOptimLearningRate) {
-  config.learning_rate = ScheduledNumber(rate);
+  config.learning_rate = scheduled_number(rate);
   return config;
 }
 
@@ -118,10 +118,10 @@ TEST(Optimizers, FoundInfSkipsAStepToTheBit) {
 TEST(Optimizers, LearningRateIsAScheduleOfTheClock) {
   const auto make = [](const OptimizerContext& c) {
     SgdConfig config;
-    config.learning_rate = ScheduledNumber(0.5);
+    config.learning_rate = scheduled_number(0.5);
     return make_sgd(config, c);
   };
-  Problem problem(torch::kFloat, make);
+  Fit problem(torch::kFloat, make);
   auto scheduled = problem.optimizer->scheduled();
   ASSERT_EQ(scheduled.size(), 1u);
   EXPECT_EQ(scheduled[0].name(), "learning_rate");

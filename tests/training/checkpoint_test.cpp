@@ -144,6 +144,8 @@ TEST(FindCheckpoint, PrefersBestThenLastThenTheNewest) {
   write_checkpoint(run / "checkpoints" / "step-9", sample(9));
   write_checkpoint(run / "checkpoints" / "step-10", sample(10));
   EXPECT_EQ(find_checkpoint(run), run / "checkpoints" / "step-10");
+  fs::create_directory(run / "checkpoints" / "step-11");  // half removed
+  EXPECT_EQ(find_checkpoint(run), run / "checkpoints" / "step-10");
   replace_link(run / "checkpoints" / "last", "step-9");
   EXPECT_EQ(find_checkpoint(run), run / "checkpoints" / "step-9");
   replace_link(run / "checkpoints" / "best", "step-10");

@@ -98,6 +98,20 @@ TEST(TrainerStep, PhasesRunInOrderEachOnTheCurrentParameters) {
   EXPECT_EQ(kit.objective->critic[0].item<float>(), -0.5f) << "only its own phase moves the critic";
 }
 
+TEST(TrainerStep, ParametersOfNoPhaseGetNoGradient) {
+  Kit kit;
+  kit.objective->make_phases = [&](AnyObjective& objective) {
+    return std::vector<Phase>{phase_of("encoder", {kit.model->encoder},
+                                       [&objective](const Batch& batch, Step& step) { return objective.losses(batch, step); })};
+  };
+  Trainer trainer(kit.parts());
+  const auto before = kit.model->decoder.detach().clone();
+  trainer.step();
+  EXPECT_TRUE(torch::equal(kit.model->decoder, before));
+  EXPECT_FALSE(kit.model->decoder.grad().defined());
+  EXPECT_GT(kit.model->encoder.grad().abs().sum().item<float>(), 0);
+}
+
 TEST(TrainerStep, AfterStepRunsOnceAStepUnlessTheModuleIsFrozen) {
   Kit kit;
   auto frozen = kit.objective->register_module("frozen", std::make_shared<Counter>());
