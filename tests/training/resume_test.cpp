@@ -87,7 +87,7 @@ struct Stop : std::runtime_error {
 
 }  // namespace
 
-TEST(SlowResume, AtEveryStepGivesTheUndisturbedRunBitForBit) {
+TEST(Resume, AtEveryStepGivesTheUndisturbedRunBitForBit) {
   TemporaryFolder folder;
   train(folder.path / "whole", RunStart::fresh);
   for (int64_t stop = 1; stop < kSteps; ++stop) {
