@@ -14,6 +14,19 @@
 
 namespace elbo {
 
+namespace {
+
+/// " (after --threads)": cxxopts doesn't say to which option the value that it couldn't read belongs.
+std::string option_before(const std::vector<std::string>& words, const std::string& problem) {
+  for (size_t i = 1; i < words.size(); ++i) {
+    if (words[i - 1].starts_with("--") && problem.find("‘" + words[i] + "’") != std::string::npos)
+      return " (after " + words[i - 1] + ")";
+  }
+  return "";
+}
+
+}  // namespace
+
 CommandLine::CommandLine(std::string name, std::string about, std::string usage, std::vector<std::string> examples)
     : name_(std::move(name)), examples_(std::move(examples)), options_("elbo " + name_, std::move(about)) {
   options_.custom_help("[options]").positional_help(std::move(usage));
@@ -34,7 +47,8 @@ bool CommandLine::parse(const std::vector<std::string>& words, size_t low, size_
   try {
     result_ = options_.parse(static_cast<int>(argv.size()), argv.data());
   } catch (const cxxopts::exceptions::exception& error) {
-    throw UsageError("elbo " + name_ + ": " + error.what() + "; see elbo " + name_ + " --help");
+    throw UsageError("elbo " + name_ + ": " + error.what() + option_before(words, error.what()) + "; see elbo " + name_ +
+                     " --help");
   }
   if (has("help")) {
     std::cout << options_.help({""});
