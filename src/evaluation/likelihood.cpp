@@ -13,24 +13,54 @@ namespace {
 
 constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 
-/// log sum exp of what was added so far, from granules of 16 samples in their order: chunking can't change a bit of it.
-class RunningLogSum {
+/// Sums of exp(log w) and exp(2 log w) of what was added so far, each as exp of the largest log w times the rest. Granules of 16
+/// samples are summed one sample after the other and then combined in their order, all by element-wise operations: neither chunks
+/// nor the rows of a batch can change a bit of a row's sums.
+class WeightSums {
  public:
-  /// Shapes: log_w [n, B].
+  /// Shapes: log_w [n, B] float64, the samples of whole granules but for the last.
   void add(const Tensor& log_w) {
-    const auto part = torch::logsumexp(log_w, 0);
-    if (!total_.defined()) {
-      total_ = part;
-      return;
+    const auto num_granules = (log_w.size(0) + kGranule - 1) / kGranule;
+    const auto missing = num_granules * kGranule - log_w.size(0);
+    const auto granules =
+        torch::constant_pad_nd(log_w, {0, 0, 0, missing}, kMinusInfinity).view({num_granules, kGranule, log_w.size(1)});
+    const auto largest = granules.amax(1);
+    const auto weights = (granules - finite(largest).unsqueeze(1)).exp();
+    auto sum = weights.select(1, 0);
+    auto square_sum = sum.square();
+    for (int64_t k = 1; k < kGranule; ++k) {
+      const auto weight = weights.select(1, k);
+      sum = sum + weight;
+      square_sum = square_sum + weight.square();
     }
-    const auto high = torch::maximum(total_, part);
-    const auto low = torch::minimum(total_, part);
-    total_ = torch::where(low == kMinusInfinity, high, high + (low - high).exp().log1p());
+    for (int64_t g = 0; g < num_granules; ++g) combine(largest[g], sum[g], square_sum[g]);
   }
-  const Tensor& total() const { return total_; }
+  Tensor log_sum() const { return largest_ + sum_.log(); }
+  /// Kish's (sum w)^2 / sum w^2.
+  Tensor effective_sample_size() const { return sum_.square() / square_sum_; }
 
  private:
-  Tensor total_ = {};
+  static constexpr auto kGranule = GranuleNoise::kSamples;
+  /// 0 for -inf, of which no difference can be taken.
+  static Tensor finite(const Tensor& largest) { return torch::where(largest == kMinusInfinity, 0.0, largest); }
+
+  void combine(const Tensor& largest, const Tensor& sum, const Tensor& square_sum) {
+    if (!largest_.defined()) {
+      largest_ = largest;
+      sum_ = sum;
+      square_sum_ = square_sum;
+      return;
+    }
+    const auto common = torch::maximum(largest_, largest);
+    const auto before = (largest_ - finite(common)).exp(), now = (largest - finite(common)).exp();
+    sum_ = sum_ * before + sum * now;
+    square_sum_ = square_sum_ * before.square() + square_sum * now.square();
+    largest_ = common;
+  }
+
+  Tensor largest_ = {};
+  Tensor sum_ = {};
+  Tensor square_sum_ = {};
 };
 
 /// The strata of a mixture posterior combined, sample by sample. Shapes: [K, B] or [S, K, B] -> [K, B].
@@ -63,21 +93,18 @@ LogLikelihood importance_log_likelihood(Variational& model, const Batch& batch, 
   const torch::NoGradGuard no_grad;
   constexpr auto kGranule = GranuleNoise::kSamples;
   const auto chunk = std::max(kGranule, max_rows / batch.size() / kGranule * kGranule);
-  RunningLogSum sum, sum_of_squares;
+  WeightSums sums;
   for (int64_t first = 0; first < K; first += chunk) {
     const auto samples = std::min(chunk, K - first);
     noise.place(first_row, first);
     const auto latents = model.infer(batch, samples, noise);
     const auto log_p = log_likelihood(model.decode(latents, batch));
     const auto log_w = over_strata(latents, log_weights(latents, log_p)).to(at::kDouble);  // [samples, B]
-    for (const auto& granule : log_w.split(kGranule)) {
-      sum.add(granule);
-      sum_of_squares.add(2 * granule);
-    }
+    sums.add(log_w);
     if (chunk_done) chunk_done(samples);
   }
-  return {.per_example = (sum.total() - std::log(static_cast<double>(K))).cpu(),
-          .effective_sample_size = (2 * sum.total() - sum_of_squares.total()).exp().cpu()};
+  return {.per_example = (sums.log_sum() - std::log(static_cast<double>(K))).cpu(),
+          .effective_sample_size = sums.effective_sample_size().cpu()};
 }
 
 LogLikelihood importance_log_likelihood(const EvaluationContext& context) {

@@ -207,11 +207,12 @@ TEST(PerExample, IsWrittenAsCsvAndNpz) {
   const auto folder = std::filesystem::temp_directory_path();
   write_per_example(result, folder / "elbo_rows.csv");
   std::ifstream file(folder / "elbo_rows.csv");
-  std::stringstream csv;
-  csv << file.rdbuf();
+  std::stringstream contents;
+  contents << file.rdbuf();
+  const auto csv = contents.str();
   const auto& errors = result.at("reconstruction_error").per_example;
-  EXPECT_EQ(csv.str().substr(0, 44), "index,reconstruction_error,bound_nats\n0,1,1\n");
-  EXPECT_EQ(std::count(csv.str().begin(), csv.str().end(), '\n'), 4);
+  EXPECT_EQ(csv.substr(0, 44), "index,reconstruction_error,bound_nats\n0,1,1\n");
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 4);
   write_per_example(result, folder / "elbo_rows.npz");
   const NpzReader npz(folder / "elbo_rows.npz");
   EXPECT_EQ(npz.names(), (std::vector<std::string>{"index", "reconstruction_error", "bound_nats"}));

@@ -46,7 +46,7 @@ TEST(LogLikelihood, HasTheKnownGapWhenThePosteriorIsThePrior) {
     const auto result = importance_log_likelihood(*model, batch, 0, K, kUnlimited, noise);
     const auto [mean, error] = mean_and_error(result.per_example);
     EXPECT_NEAR(evidence - mean, gap, 4 * error + 5e-5) << "K = " << K;
-    EXPECT_LT(error, 0.002);
+    EXPECT_LT(error, 0.004);
   }
   const auto result = importance_log_likelihood(*model, batch, 0, 40, kUnlimited, noise);
   const auto [mean, error] = mean_and_error(result.per_example);
@@ -83,6 +83,7 @@ TEST(LogLikelihood, InChunksIsTheSameBitForBit) {
 TEST(LogLikelihood, DoesNotDependOnBatchSizeAndLimit) {
   const auto expected = of_split(fakes::near_posterior(), 150, 33, 150);
   for (const int64_t batch_size : {1, 7, 64, 100}) {
+    SCOPED_TRACE(batch_size);
     const auto result = of_split(fakes::near_posterior(), 150, 33, batch_size);
     expect_equal(result.per_example, expected.per_example);
     expect_equal(result.effective_sample_size, expected.effective_sample_size);
