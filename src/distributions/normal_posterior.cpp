@@ -13,6 +13,8 @@ class NormalPosterior final : public Posterior {
  public:
   NormalPosterior(const NormalPosteriorConfig& config, const PosteriorContext& context)
       : config_(config), num_features_(context.num_features) {
+    check_num_parameters(2.0 * static_cast<double>(context.num_features + 1) * static_cast<double>(context.latent_size),
+                         "normal posterior");
     const DefaultGeneratorGuard guard;
     mean_ = register_module("mean", torch::nn::Linear(context.num_features, context.latent_size));
     log_var_ = register_module("log_var", torch::nn::Linear(context.num_features, context.latent_size));

@@ -2,8 +2,12 @@
 
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/linear.h>
+#include <unistd.h>
 
 #include <cmath>
+
+#include "elbo/base/error.h"
+#include "elbo/base/text.h"
 
 namespace elbo {
 
@@ -36,6 +40,17 @@ void init_one(torch::nn::Module& module, Init init, Stream& stream) {
 }
 
 }  // namespace
+
+void check_num_parameters(double num_parameters, std::string_view what) {
+  constexpr double kBytesAParameter = 16;
+  const auto memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  const double needed = num_parameters * kBytesAParameter;
+  if (needed <= memory) return;
+  constexpr double kGigabyte = 1e9;
+  throw ConfigError(text(what, ": ", shortest(std::round(num_parameters / 1e6)), " million parameters take ",
+                         shortest(std::round(needed / kGigabyte)), " GB to train, this machine has ",
+                         shortest(std::round(memory / kGigabyte)), " GB; make it smaller"));
+}
 
 void init_module(torch::nn::Module& module, Init init, Stream& stream) {
   init_one(module, init, stream);

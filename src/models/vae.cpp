@@ -25,15 +25,12 @@ Vae::Vae(const VaeConfig& config, const ModelContext& context) : latent_size_(co
       "decoder",
       config.decoder.make({.latent_size = latent_size_, .output_shape = likelihood_->parameter_shape(), .init = context.init}));
   if (config.output_bias == OutputBias::data_mean && context.training_mean.defined()) {
-    const torch::NoGradGuard no_grad;
     const auto bias = likelihood_->bias_for_mean(context.training_mean);
-    auto output = decoder_->output_bias();
-    if (!bias.defined() || !output.defined() || bias.numel() != output.numel()) {
-      throw ConfigError("model.output_bias: data_mean needs one bias a parameter of the likelihood; decoder '" +
-                        config.decoder.type() + "' with likelihood '" + config.likelihood.type() +
-                        "' has none, choose output_bias: init");
+    if (!bias.defined()) {
+      throw ConfigError("model.output_bias: data_mean: likelihood '" + config.likelihood.type() +
+                        "' has no bias for a mean, choose output_bias: init");
     }
-    output.copy_(bias.reshape(output.sizes()));
+    set_output_bias(*decoder_, bias);
   }
 }
 

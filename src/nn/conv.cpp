@@ -28,6 +28,18 @@ Shape inner_shape(const ConvConfig& config, const Shape& image, const std::strin
   return {config.channels.back(), image[1] / factor, image[2] / factor};
 }
 
+/// Of the convolutions and the linear layers beside them; encoder and decoder are mirror images.
+void check_size(const ConvConfig& config, const Shape& image, const Shape& inner, double latent_size, std::string_view what) {
+  double total = 0;
+  auto from = static_cast<double>(image[0]);
+  for (const int64_t to : config.channels) {
+    total += from * static_cast<double>(to) * kKernel * kKernel;
+    from = static_cast<double>(to);
+  }
+  const double flat = static_cast<double>(inner[0]) * static_cast<double>(inner[1]) * static_cast<double>(inner[2]);
+  check_num_parameters(total + (flat + latent_size) * static_cast<double>(config.hidden), what);
+}
+
 int64_t volume(const Shape& image) { return image[0] * image[1] * image[2]; }
 
 std::string image_text(const Shape& image) {
@@ -38,6 +50,7 @@ class ConvEncoder final : public Encoder {
  public:
   ConvEncoder(const ConvConfig& config, const EncoderContext& context)
       : config_(config), input_shape_(context.input_shape), inner_(inner_shape(config, input_shape_, "conv encoder")) {
+    check_size(config, input_shape_, inner_, 0, "conv encoder");
     const DefaultGeneratorGuard guard;
     int64_t from = input_shape_[0];
     for (const int64_t to : config.channels) {
@@ -82,6 +95,7 @@ class ConvDecoder final : public Decoder {
         latent_size_(context.latent_size),
         output_shape_(context.output_shape),
         inner_(inner_shape(config, output_shape_, "conv decoder")) {
+    check_size(config, output_shape_, inner_, static_cast<double>(latent_size_), "conv decoder");
     const DefaultGeneratorGuard guard;
     layers_->push_back(torch::nn::Linear(latent_size_, config.hidden));
     layers_->push_back(torch::nn::Linear(config.hidden, volume(inner_)));

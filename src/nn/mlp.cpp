@@ -9,6 +9,12 @@
 namespace elbo {
 namespace {
 
+double num_parameters(const std::vector<int64_t>& sizes) {
+  double total = 0;
+  for (size_t i = 1; i < sizes.size(); ++i) total += (static_cast<double>(sizes[i - 1]) + 1) * static_cast<double>(sizes[i]);
+  return total;
+}
+
 /// Registers `layers` under the module and returns it: sizes[0] -> sizes[1] -> …
 torch::nn::ModuleList register_layers(torch::nn::Module& module, const std::vector<int64_t>& sizes) {
   torch::nn::ModuleList layers;
@@ -40,6 +46,7 @@ class MlpEncoder final : public Encoder {
       : input_shape_(context.input_shape),
         sizes_(with_first(num_elements(input_shape_), config.hidden)),
         activation_(config.activation) {
+    check_num_parameters(num_parameters(sizes_), "mlp encoder");
     const DefaultGeneratorGuard guard;
     layers_ = register_layers(*this, sizes_);
     init_module(*this, config.init, context.init);
@@ -65,6 +72,9 @@ class MlpDecoder final : public Decoder {
       : output_shape_(context.output_shape),
         sizes_(with_first(context.latent_size, config.hidden)),
         activation_(config.activation) {
+    auto all = sizes_;
+    all.push_back(num_elements(output_shape_));
+    check_num_parameters(num_parameters(all), "mlp decoder");
     const DefaultGeneratorGuard guard;
     layers_ = register_layers(*this, sizes_);
     output_ = register_module("output", torch::nn::Linear(sizes_.back(), num_elements(output_shape_)));

@@ -6,12 +6,13 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/json.h"
+#include "elbo/base/version.h"
 
 namespace elbo::detail {
 namespace {
 
 constexpr int64_t kFormatVersion = 1;
-constexpr std::string_view kLibraryVersion = "0.1.0";
+
 constexpr size_t kMaxBytes = size_t{1} << 20;
 
 /// Reads one member of an object with an error that says where it was looked for.
@@ -30,7 +31,7 @@ T member(const Json& object, const char* name, const std::string& file) {
 
 std::string state_json(const CheckpointState& state) {
   Json json = {{"format_version", kFormatVersion},
-               {"library_version", kLibraryVersion},
+               {"library_version", kVersion},
                {"torch_version", TORCH_VERSION},
                {"step", state.step},
                {"epoch", state.epoch},

@@ -22,6 +22,10 @@ constexpr auto enum_names(Init) {
 /// for plain and transposed convolutions alike.
 void init_weight(Tensor& weight, Tensor& bias, Init init, Stream& stream);
 
+/// Refuses parameters that this machine could not train (weight, gradient and two moments each in its memory), before anything is
+/// allocated. `what` names the component. Throws: ConfigError.
+void check_num_parameters(double num_parameters, std::string_view what);
+
 /// Initialises every Linear, Conv2d and ConvTranspose2d below a module, in the order of named_modules().
 void init_module(torch::nn::Module& module, Init init, Stream& stream);
 

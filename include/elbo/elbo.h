@@ -1,0 +1,17 @@
+#pragma once
+// Everything, for users of the library; nothing of ours includes it.
+#include "elbo/base/error.h"
+#include "elbo/base/log.h"
+#include "elbo/base/version.h"
+#include "elbo/config/yaml.h"
+#include "elbo/distributions/bernoulli.h"
+#include "elbo/distributions/categorical.h"
+#include "elbo/distributions/kl.h"
+#include "elbo/distributions/mixture.h"
+#include "elbo/distributions/normal.h"
+#include "elbo/evaluation/evaluator.h"
+#include "elbo/experiment/experiment.h"
+#include "elbo/models/vae.h"
+#include "elbo/objectives/elbo.h"
+#include "elbo/objectives/iwae.h"
+#include "elbo/training/trainer.h"
