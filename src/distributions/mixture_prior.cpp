@@ -2,6 +2,7 @@
 
 #include "elbo/distributions/mixture.h"
 #include "elbo/distributions/normal.h"
+#include "elbo/math/init.h"
 
 namespace elbo {
 namespace {
@@ -9,6 +10,8 @@ namespace {
 class MixturePrior final : public Prior {
  public:
   MixturePrior(const MixturePriorConfig& config, const PriorContext& context) {
+    check_num_parameters(2.0 * static_cast<double>(config.components) * static_cast<double>(context.latent_size),
+                         "mixture prior");
     const Shape shape = {config.components, context.latent_size};
     const auto means = context.init.normal(shape, {}).to(torch::kCPU) * config.spread;
     logits_ = register_parameter("logits", torch::zeros({config.components}));

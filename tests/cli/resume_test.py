@@ -1,0 +1,108 @@
+"""Stopping and going on: signals, what --resume allows to change, and the same bits as a run that was never stopped."""
+import os
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+from support import SMALL, CliTest, checkpoint_steps, half_written, main, metrics_of, read, start, tensors_of
+
+# Everything that has a state: dynamic binarisation, a schedule, clipping, averaged weights, checkpoints between epochs.
+FULL = SMALL.replace("learning_rate: 1e-2", "learning_rate: {type: cosine, from: 1e-2, to: 1e-3, warmup_steps: 5}").replace(
+    "training: {epochs: 2,", "training: {epochs: 8, clip_norm: 5, weight_average: 0.9, checkpoint: {every_steps: 7, keep: 2},")
+
+
+class Resume(CliTest):
+    def setUp(self):
+        super().setUp()
+        self.config = self.small(FULL)
+
+    def assert_same_run(self, run, other):
+        self.assertEqual(tensors_of(run), tensors_of(other))
+        self.assertEqual(metrics_of(run), metrics_of(other))
+        self.assertEqual(half_written(run), [])
+
+    def interrupt(self, run, which, after_step=1):
+        """Starts a run, stops it by a signal after a checkpoint of that step was written; the process's end."""
+        process = start("train", self.config, "--run", run, "--quiet", cwd=self.folder, stderr=subprocess.PIPE, text=True)
+        try:
+            while process.poll() is None and max(checkpoint_steps(run), default=0) < after_step:
+                time.sleep(0.002)
+            process.send_signal(which)
+            err = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+            process.wait()
+        return process.returncode, err
+
+    def test_a_signal_stops_after_a_checkpoint_and_the_run_goes_on_to_the_same_bits(self):
+        whole = self.train("whole", config=self.config)
+        for which in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(which.name):
+                run = self.path(which.name)
+                code, err = self.interrupt(run, which)
+                self.assertEqual(code, 130, err)
+                steps = checkpoint_steps(run)
+                self.assertRegex(err, rf"^error: stopped after step {steps[-1]} of \d+; continue it with --run {run} --resume\n$")
+                self.assertLess(steps[-1], checkpoint_steps(whole)[-1])
+                self.assertEqual(os.readlink(os.path.join(run, "checkpoints", "last")), f"step-{steps[-1]}")
+                self.elbo("evaluate", run, "--limit", "10")
+                self.elbo("train", self.config, "--run", run, "--resume", "--quiet")
+                self.assert_same_run(run, whole)
+
+    def test_resume_starts_where_there_is_nothing_and_does_nothing_at_the_end(self):
+        whole = self.train("whole", config=self.config)
+        run = self.train("run", "--resume", config=self.config)
+        self.assert_same_run(run, whole)
+        result = self.elbo("train", self.config, "--run", run, "--resume")
+        self.assertIn("training is already at step 120 of 120", result.err)
+        self.assert_same_run(run, whole)
+
+    def test_a_longer_training_is_the_one_that_was_asked_for_at_once(self):
+        constant = self.small(SMALL, "constant.yaml")  # a schedule over the whole run would depend on its length
+        whole = self.train("whole", "--set", "training.epochs=4", config=constant)
+        run = self.train("run", config=constant)
+        self.elbo("train", constant, "--run", run, "--resume", "--quiet", "--set", "training.epochs=4")
+        self.assert_same_run(run, whole)
+        self.assertIn("epochs: 4", read(os.path.join(run, "config.yaml")).decode())
+
+    def test_logging_evaluation_and_cadence_may_change(self):
+        run = self.train("run", config=self.config)
+        self.elbo("train", self.config, "--run", run, "--resume", "--quiet", "--set", "training.log_every_steps=3", "--set",
+                  "training.checkpoint.keep=9", "--set", "evaluation={metrics: [elbo, active_units], every_epochs: 2}", "--set",
+                  "training.epochs=9")
+
+    def test_any_other_change_is_exit_2_and_lists_the_keys(self):
+        run = self.train("run", config=self.config)
+        before = read(os.path.join(run, "config.yaml"))
+        self.refused(2, "train", self.config, "--run", run, "--resume", "--set", "model.latent_size=5", "--set",
+                     "objective={type: iwae, samples: 3}", "--set", "training.clip_norm=6",
+                     says=[f"{run}: this run was started with another config", "model.latent_size: 4, now 5",
+                           "objective.type: elbo, now iwae", "objective.samples: 1, now 3", "training.clip_norm: 5, now 6"])
+        self.refused(2, "train", self.config, "--run", run, "--resume", "--seed", "9", says="seed: 3, now 9")
+        self.assertEqual(read(os.path.join(run, "config.yaml")), before)
+
+    def test_a_damaged_last_checkpoint_is_named_and_nothing_is_overwritten(self):
+        run = self.train("run", config=self.config)
+        path = os.path.join(run, "checkpoints", "last", "training.safetensors")
+        content = bytearray(read(path))
+        content[len(content) // 2] ^= 4
+        with open(path, "wb") as file:
+            file.write(content)
+        metrics = read(os.path.join(run, "metrics.jsonl"))
+        self.refused(4, "train", self.config, "--run", run, "--resume", "--quiet", "--set", "training.epochs=9",
+                     says=["training.safetensors", "others here: step-"])
+        self.assertEqual(read(os.path.join(run, "metrics.jsonl")), metrics)
+
+    def test_the_undamaged_older_checkpoint_serves_when_the_broken_one_is_removed(self):
+        whole = self.train("whole", config=self.config)
+        run = self.path("run")
+        shutil.copytree(whole, run, symlinks=True)
+        shutil.rmtree(os.path.join(run, "checkpoints", os.readlink(os.path.join(run, "checkpoints", "last"))))
+        self.elbo("train", self.config, "--run", run, "--resume", "--quiet")
+        self.assert_same_run(run, whole)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+#pragma once
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "elbo/base/error.h"
+#include "elbo/config/yaml.h"
+#include "elbo/experiment/experiment.h"
+
+namespace elbo::conformance {
+
+/// Components that no walk looks at, with the reason: "axis/name" -> why.
+inline const std::map<std::string, std::string>& exempt() {
+  static const std::map<std::string, std::string> reasons = {};
+  return reasons;
+}
+
+/// What a component can't do without, as YAML; every other one is built from its defaults.
+inline std::string settings(const std::string& component) {
+  static const std::map<std::string, std::string> needed = {
+      {"data/idx", "{images: x.idx, labels: y.idx}"},
+      {"data/npz", "{path: x.npz, label: y}"},
+  };
+  const auto found = needed.find(component);
+  return found == needed.end() ? "{}" : found->second;
+}
+
+struct Component {
+  std::string axis = {};
+  std::string name = {};
+  std::string str() const { return axis + "/" + name; }
+};
+
+inline void PrintTo(const Component& component, std::ostream* out) { *out << component.str(); }
+
+/// The components of these axes that are not exempt.
+inline std::vector<Component> components(const std::vector<std::string>& axes) {
+  std::vector<Component> found;
+  for (const auto* catalog : all_catalogs()) {
+    if (std::find(axes.begin(), axes.end(), catalog->axis()) == axes.end()) continue;
+    for (const auto& entry : catalog->entries()) {
+      const Component component{catalog->axis(), entry.name};
+      if (!exempt().contains(component.str())) found.push_back(component);
+    }
+  }
+  return found;
+}
+
+/// Axes whose components are modules with parameters, or a loss on one: walked by modules_test.cpp.
+inline const std::vector<std::string>& module_axes() {
+  static const std::vector<std::string> axes = {"decoder", "encoder", "likelihood", "model", "objective", "posterior", "prior"};
+  return axes;
+}
+/// Walked by the other files of this folder, each of which names its own.
+inline const std::vector<std::string>& other_axes() {
+  static const std::vector<std::string> axes = {"data", "metric", "optimizer", "schedule"};
+  return axes;
+}
+
+inline const CatalogBase& catalog_of(const std::string& axis) {
+  for (const auto* catalog : all_catalogs()) {
+    if (catalog->axis() == axis) return *catalog;
+  }
+  throw UsageError("no axis " + axis);
+}
+
+/// The component's config with settings() read into it.
+inline std::unique_ptr<detail::AnyConfig> config_of(const Component& component) {
+  auto config = catalog_of(component.axis).get(component.name).defaults();
+  Problems problems;
+  config->read(parse_yaml(settings(component.str()), component.str()), component.str(), problems, nullptr);
+  problems.throw_if_any();
+  return config;
+}
+
+/// `catalog` as the tests build from it.
+template <class Product, class... Args, class... Given>
+std::shared_ptr<Product> build(const Catalog<Product, Args...>& catalog, const std::string& name, Given&&... given) {
+  return catalog.make_from(name, *config_of({catalog.axis(), name}), std::forward<Given>(given)...);
+}
+
+/// For the names of parameterised tests.
+inline std::string test_name(const ::testing::TestParamInfo<Component>& info) { return info.param.axis + "_" + info.param.name; }
+
+}  // namespace elbo::conformance

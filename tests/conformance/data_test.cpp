@@ -1,0 +1,92 @@
+#include <gtest/gtest.h>
+
+#include "conformance/components.h"
+#include "data/files.h"
+#include "support/tensors.h"
+
+namespace elbo::conformance {
+namespace {
+
+/// A data root with files for every set; MNIST's keep 5,000 rows for validation by default.
+const std::filesystem::path& root() {
+  static const data_test::Folder folder;
+  static const bool written = [] {
+    using namespace data_test;
+    for (const char* name : {"mnist", "fashion_mnist"}) write_mnist(folder.path() / name, 5100, 20);
+    write_file(folder.path() / "x.idx", idx(8, {50, 6, 6}, ramp(50 * 36)));
+    write_file(folder.path() / "y.idx", idx(8, {50}, ramp(50, 10)));
+    const auto x = wavy({50, 5}).to(at::kFloat).contiguous(), y = (torch::arange(50) % 10).contiguous();
+    write_npz(folder.path() / "x.npz", {{"x", view_of(x)}, {"y", view_of(y)}});
+    return true;
+  }();
+  static_cast<void>(written);
+  return folder.path();
+}
+
+constexpr std::array kSplits = {Split::train, Split::valid, Split::test};
+
+class EveryDataset : public ::testing::TestWithParam<Component> {
+ protected:
+  static std::shared_ptr<Dataset> made(uint64_t seed = 1) {
+    return build(datasets(), GetParam().name, DataContext{.root = root(), .seed = seed});
+  }
+};
+
+TEST_P(EveryDataset, GivesWhatItsHeadersPromise) {
+  const auto dataset = made();
+  const auto spec = dataset->spec();  // before anything is loaded
+  ASSERT_TRUE(spec.contains("x"));
+  dataset->load(at::kCPU);
+  Stream stream(1, "data", at::kCPU);
+  for (const auto split : kSplits) {
+    const auto rows = std::min<int64_t>(dataset->size(split), 7);
+    ASSERT_GT(rows, 0);
+    const auto batch = dataset->gather(split, torch::arange(rows), stream);
+    EXPECT_EQ(batch.size(), rows);
+    ASSERT_EQ(batch.fields.size(), spec.size());
+    for (const auto& [name, field] : spec) {
+      const auto& value = batch.at(name);
+      check_shape(value, joined({rows}, field.shape), name);
+      if (field.kind == ValueKind::category) {
+        EXPECT_EQ(value.scalar_type(), at::kLong);
+        EXPECT_TRUE(value.ge(0).logical_and(value.lt(field.num_classes)).all().item<bool>());
+        continue;
+      }
+      EXPECT_EQ(value.scalar_type(), at::kFloat);
+      expect_finite(value);
+      if (field.kind == ValueKind::unit) {
+        EXPECT_TRUE(value.ge(0).logical_and(value.le(1)).all().item<bool>());
+      }
+      if (field.kind == ValueKind::binary) {
+        EXPECT_TRUE(value.eq(0).logical_or(value.eq(1)).all().item<bool>());
+      }
+    }
+  }
+  check_shape(dataset->training_mean(), spec.at("x").shape, "training mean");
+  expect_close(dataset->training_mean(), data_test::whole(*dataset, Split::train).to(at::kDouble).mean(0), 1e-5, 1e-6);
+}
+
+TEST_P(EveryDataset, SameSeedSameRowsAnotherSeedOthers) {
+  const auto first = made(), second = made(), third = made(2);
+  for (const auto& dataset : {first, second, third}) dataset->load(at::kCPU);
+  EXPECT_EQ(first->fingerprint(), second->fingerprint());
+  EXPECT_NE(first->fingerprint(), third->fingerprint());
+  for (const auto split : kSplits) {
+    expect_equal(data_test::whole(*first, split), data_test::whole(*second, split));
+    EXPECT_EQ(first->size(split), third->size(split));
+  }
+}
+
+TEST_P(EveryDataset, RowsDoNotDependOnTheBatchTheyCameIn) {
+  const auto dataset = made();
+  dataset->load(at::kCPU);
+  const auto whole = data_test::whole(*dataset, Split::valid);
+  Stream other(5, "data", at::kCPU);
+  const auto index = torch::tensor({2, 0, 2}, at::kLong);
+  expect_equal(dataset->gather(Split::valid, index, other).at("x"), whole.index_select(0, index));
+}
+
+INSTANTIATE_TEST_SUITE_P(Catalogs, EveryDataset, ::testing::ValuesIn(components({"data"})), test_name);
+
+}  // namespace
+}  // namespace elbo::conformance

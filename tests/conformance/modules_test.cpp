@@ -1,0 +1,325 @@
+#include <gtest/gtest.h>
+#include <torch/nn/module.h>
+
+#include <functional>
+
+#include "conformance/components.h"
+#include "data/files.h"
+#include "elbo/distributions/likelihood.h"
+#include "elbo/distributions/posterior.h"
+#include "elbo/distributions/prior.h"
+#include "elbo/models/abilities.h"
+#include "elbo/nn/network.h"
+#include "elbo/objectives/elbo.h"
+#include "elbo/ops/cuda.h"
+#include "elbo/training/checkpoint.h"
+#include "support/tensors.h"
+
+namespace elbo::conformance {
+namespace {
+
+constexpr int64_t kB = 6, kK = 2, kD = 4;
+const Shape kImage = {1, 8, 8};
+const FieldSpec kBinaryImage = {.shape = kImage, .kind = ValueKind::binary};
+
+/// The same numbers on every device: drawn on the host.
+class HostNoise final : public Noise {
+ public:
+  HostNoise(int64_t step, at::Device device) : stream_(17, "conformance", at::kCPU), device_(device) { stream_.rekey(step); }
+  Tensor normal(at::IntArrayRef leading, at::IntArrayRef event) override { return stream_.normal(leading, event).to(device_); }
+  Tensor uniform(at::IntArrayRef leading, at::IntArrayRef event) override { return stream_.uniform(leading, event).to(device_); }
+
+ private:
+  Stream stream_;
+  at::Device device_;
+};
+
+/// A component with what it takes to train it.
+struct Specimen {
+  std::shared_ptr<torch::nn::Module> module = nullptr;
+  /// 0-dim, of fixed inputs that differ from step to step. Checks the shapes of what the component returns.
+  std::function<Tensor(int64_t step, at::Device device)> loss = {};
+};
+
+Tensor input(at::IntArrayRef shape, int64_t step, at::Device device) {
+  return wavy(shape, 0.1 * static_cast<double>(step)).to(at::kFloat).to(device);
+}
+
+/// Every output counts, each with a weight of its own.
+Tensor weighted(const Tensor& output) {
+  expect_finite(output);
+  return (output * (wavy(output.sizes(), 0.3) + 1.5).to(output.options())).mean();
+}
+
+/// A module that holds another and, as a parameter, what a network would feed it.
+struct Fed : torch::nn::Module {
+  Fed(std::shared_ptr<torch::nn::Module> inner, const Tensor& value) {
+    register_module("inner", std::move(inner));
+    fed = register_parameter("fed", value);
+  }
+  Tensor fed;
+};
+
+Specimen encoder(const std::string& name, Stream& init) {
+  const auto made = build(encoders(), name, EncoderContext{.input_shape = kImage, .init = init});
+  return {made, [made](int64_t step, at::Device device) {
+            const auto features = made->forward(input({kB, 1, 8, 8}, step, device));
+            check_shape(features, {kB, made->num_features()}, "features");
+            EXPECT_FALSE(made->summary().empty());
+            return weighted(features);
+          }};
+}
+
+Specimen decoder(const std::string& name, Stream& init) {
+  const auto made = build(decoders(), name, DecoderContext{.latent_size = kD, .output_shape = {2, 8, 8}, .init = init});
+  EXPECT_TRUE(!made->output_bias().defined() || made->output_bias().numel() == 2 || made->output_bias().numel() == 128);
+  return {made, [made](int64_t step, at::Device device) {
+            const auto parameters = made->forward(input({kB, kD}, step, device));
+            check_shape(parameters, {kB, 2, 8, 8}, "parameters of the likelihood");
+            return weighted(parameters);
+          }};
+}
+
+Specimen posterior(const std::string& name, Stream& init) {
+  const auto made = build(posteriors(), name, PosteriorContext{.num_features = 5, .latent_size = kD, .init = init});
+  return {made, [made](int64_t step, at::Device device) {
+            HostNoise noise(step, device);
+            const auto q = made->forward(input({kB, 5}, step, device));
+            EXPECT_EQ(q->batch_shape(), Shape({kB}));
+            EXPECT_EQ(q->event_shape(), Shape({kD}));
+            const auto z = q->rsample({kK, kB}, noise);
+            check_shape(z, {kK, kB, kD}, "z");
+            check_shape(q->log_prob(z), {kK, kB}, "log q(z)");
+            return weighted(z) + weighted(q->log_prob(z)) + weighted(z.square());
+          }};
+}
+
+Specimen prior(const std::string& name, Stream& init) {
+  const auto made = build(priors(), name, PriorContext{.latent_size = kD, .init = init});
+  return {made, [made](int64_t step, at::Device device) {
+            HostNoise noise(step, device);
+            const auto p = made->forward(kB);
+            EXPECT_EQ(p->batch_shape(), Shape({kB}));
+            EXPECT_EQ(p->event_shape(), Shape({kD}));
+            check_shape(p->sample({kK, kB}, noise), {kK, kB, kD}, "z");
+            const auto log_prob = p->log_prob(input({kK, kB, kD}, step, device));
+            check_shape(log_prob, {kK, kB}, "log p(z)");
+            return weighted(log_prob);
+          }};
+}
+
+/// The kind of field that a likelihood takes with its defaults.
+FieldSpec field_for(const std::string& likelihood) {
+  for (const auto& field : {kBinaryImage, FieldSpec{.shape = kImage, .kind = ValueKind::real},
+                            FieldSpec{.shape = {3, 2}, .kind = ValueKind::category, .num_classes = 5}}) {
+    try {
+      build(likelihoods(), likelihood, LikelihoodContext{.field = field});
+      return field;
+    } catch (const ConfigError&) {
+    }
+  }
+  throw UsageError("likelihood " + likelihood + " takes none of the fields tried: teach field_for one");
+}
+
+Specimen likelihood(const std::string& name, Stream& init) {
+  const auto field = field_for(name);
+  const auto made = build(likelihoods(), name, LikelihoodContext{.field = field});
+  const auto fed = std::make_shared<Fed>(made, init.normal({kB}, made->parameter_shape()));
+  return {fed, [made, fed, field](int64_t step, at::Device device) {
+            auto x = input(joined({kB}, field.shape), step, device);
+            if (field.kind == ValueKind::binary) x = x.gt(0).to(at::kFloat);
+            if (field.kind == ValueKind::category) x = ((x + 1) * 2).to(at::kLong);
+            const auto p = made->forward(fed->fed);
+            EXPECT_EQ(p->batch_shape(), Shape({kB}));
+            EXPECT_EQ(p->event_shape(), field.shape);
+            check_shape(p->log_prob(x), {kB}, "log p(x | z)");
+            check_shape(p->mode(), joined({kB}, field.shape), "mode");
+            if (field.kind != ValueKind::category) {
+              const auto mean = torch::full(field.shape, 0.3, at::TensorOptions(device));
+              const auto bias = made->bias_for_mean(mean);
+              if (bias.defined()) expect_close(made->forward(bias.unsqueeze(0))->mean()[0], mean, 1e-5);
+            }
+            return weighted(p->log_prob(x));
+          }};
+}
+
+Batch image_batch(int64_t step, at::Device device) {
+  return {.fields = {{"x", {.value = input({kB, 1, 8, 8}, step, device).gt(0).to(at::kFloat)}}}, .index = torch::arange(kB)};
+}
+
+/// A loss of an objective on a model, as the trainer takes it.
+std::function<Tensor(int64_t, at::Device)> loss_of(const std::shared_ptr<Model>& model,
+                                                   const std::shared_ptr<Objective>& objective) {
+  return [model, objective](int64_t step, at::Device device) {
+    HostNoise noise(step, device);
+    Streams streams(1, device);
+    Collective collective;
+    Step now{.index = step,
+             .index_tensor = torch::full({}, step, torch::dtype(at::kLong).device(device)),
+             .noise = noise,
+             .streams = streams,
+             .collective = collective};
+    for (auto& number : objective->scheduled()) number.refill({.step = step, .steps_per_epoch = 2, .total_steps = 10});
+    auto total = torch::zeros({}, at::TensorOptions(device));
+    for (auto& phase : objective->phases(*model)) {
+      const auto terms = phase.losses(image_batch(step, device), now);
+      EXPECT_NE(terms.loss.defined(), !terms.routes.empty()) << "exactly one of loss and routes";
+      if (terms.loss.defined()) {
+        check_shape(terms.loss, {kB}, "loss");
+        total = total + terms.loss.mean();
+      }
+      for (const auto& route : terms.routes) {
+        check_shape(route.loss, {kB}, "loss of a route");
+        total = total + route.loss.mean();
+      }
+      if (terms.batch_loss.defined()) {
+        EXPECT_TRUE(objective->couples_batch());
+        check_shape(terms.batch_loss, {}, "batch loss");
+        total = total + terms.batch_loss;
+      }
+      bool has_bound = false;
+      for (const auto& [name, value] : terms.terms) {
+        EXPECT_FALSE(value.requires_grad()) << name;
+        EXPECT_TRUE(value.dim() == 0 || value.sizes() == Shape({kB})) << name;
+        expect_finite(value);
+        has_bound = has_bound || name == "bound";
+      }
+      EXPECT_TRUE(has_bound) << "the terms of phase " << phase.name << " lack 'bound'";
+    }
+    return total;
+  };
+}
+
+Specimen model(const std::string& name, Stream& init) {
+  const DataSpec spec = {{"x", kBinaryImage}};
+  const auto made = build(models(), name, ModelContext{.spec = spec, .init = init});
+  EXPECT_FALSE(made->family().empty());
+  EXPECT_FALSE(made->summary().empty());
+  auto* variational = dynamic_cast<Variational*>(made.get());
+  if (!variational) throw UsageError("model " + name + " is of a family that this walk knows no objective for: teach it one");
+  const auto objective = make_elbo({.kl = KlEstimator::monte_carlo}, *variational, {});
+  const auto loss = loss_of(made, objective);
+  return {made, [made, variational, loss](int64_t step, at::Device device) {
+            HostNoise noise(step, device);
+            const auto batch = image_batch(step, device);
+            const auto latents = variational->infer(batch, kK, noise);
+            for (const auto& layer : latents.layers) {
+              EXPECT_EQ(layer.z.size(-3), kK);
+              EXPECT_EQ(layer.z.size(-2), kB);
+              EXPECT_FALSE(layer.name.empty());
+            }
+            EXPECT_EQ(log_likelihood(variational->decode(latents, batch)).size(-1), kB);
+            EXPECT_FALSE(variational->inference_parameters().empty());
+            const torch::NoGradGuard no_grad;
+            if (auto* can = dynamic_cast<Samples*>(made.get())) check_shape(can->sample(3, 1, noise), {3, 1, 8, 8}, "samples");
+            if (auto* can = dynamic_cast<Reconstructs*>(made.get())) check_shape(can->reconstruct(batch), {kB, 1, 8, 8}, "x");
+            if (auto* can = dynamic_cast<Encodes*>(made.get())) {
+              EXPECT_EQ(can->encode(batch).size(0), kB);
+            }
+            const torch::AutoGradMode grad(true);
+            return loss(step, device);
+          }};
+}
+
+Specimen objective(const std::string& name, Stream& init) {
+  const DataSpec spec = {{"x", kBinaryImage}};
+  const auto vae = build(models(), "vae", ModelContext{.spec = spec, .init = init});
+  const auto made = build(objectives(), name, *vae, ObjectiveContext{});
+  struct Both : torch::nn::Module {};
+  const auto both = std::make_shared<Both>();
+  both->register_module("model", vae);
+  both->register_module("objective", made);
+  return {both, loss_of(vae, made)};
+}
+
+Specimen specimen(const Component& component, uint64_t seed) {
+  using Make = Specimen (*)(const std::string&, Stream&);
+  static const std::map<std::string, Make> makers = {{"decoder", decoder}, {"encoder", encoder},     {"likelihood", likelihood},
+                                                     {"model", model},     {"objective", objective}, {"posterior", posterior},
+                                                     {"prior", prior}};
+  Stream init(seed, "init", at::kCPU);
+  return makers.at(component.axis)(component.name, init);
+}
+
+class EveryModule : public ::testing::TestWithParam<Component> {};
+
+TEST_P(EveryModule, IsBuiltFromItsDefaultsAndHasAFiniteLoss) {
+  const auto made = specimen(GetParam(), 1);
+  for (int64_t step = 0; step < 3; ++step) {
+    const auto loss = made.loss(step, at::kCPU);
+    EXPECT_EQ(loss.dim(), 0);
+    EXPECT_TRUE(std::isfinite(loss.item<double>()));
+  }
+}
+
+TEST_P(EveryModule, EveryParameterGetsAFiniteGradientThatIsSomewhereNotZero) {
+  const auto made = specimen(GetParam(), 1);
+  std::map<std::string, bool> moved;
+  for (const auto& item : made.module->named_parameters()) moved[item.key()] = false;
+  for (int64_t step = 0; step < 5; ++step) {
+    for (auto& parameter : made.module->parameters()) parameter.mutable_grad() = Tensor();
+    const auto loss = made.loss(step, at::kCPU);
+    if (moved.empty() && !loss.requires_grad()) return;
+    loss.backward();
+    const torch::NoGradGuard no_grad;
+    for (auto& item : made.module->named_parameters()) {
+      const auto& gradient = item.value().grad();
+      if (!gradient.defined()) continue;
+      EXPECT_TRUE(gradient.isfinite().all().item<bool>()) << item.key() << ", step " << step;
+      if (gradient.ne(0).any().item<bool>()) moved[item.key()] = true;
+      item.value().sub_(gradient, 0.01);
+    }
+  }
+  for (const auto& [name, has] : moved) EXPECT_TRUE(has) << name << " got no gradient in five steps";
+}
+
+TEST_P(EveryModule, SameSeedSameBitsAnotherSeedOthers) {
+  torch::manual_seed(1);
+  const auto first = specimen(GetParam(), 1);
+  torch::manual_seed(2);  // the default generator must not matter
+  const auto second = specimen(GetParam(), 1), third = specimen(GetParam(), 2);
+  const auto a = named_tensors(*first.module), b = named_tensors(*second.module), c = named_tensors(*third.module);
+  ASSERT_EQ(a.size(), b.size());
+  bool differs = a.empty();
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].name, b[i].name);
+    expect_equal(a[i].tensor, b[i].tensor);
+    differs = differs || !a[i].tensor.equal(c[i].tensor);
+  }
+  EXPECT_TRUE(differs) << "the seed changes nothing";
+  expect_equal(first.loss(0, at::kCPU), second.loss(0, at::kCPU));
+}
+
+TEST_P(EveryModule, BuildingLeavesTheDefaultGeneratorAlone) {
+  torch::manual_seed(1);
+  const auto expected = torch::rand({4});
+  torch::manual_seed(1);
+  specimen(GetParam(), 1);
+  expect_equal(torch::rand({4}), expected);
+}
+
+TEST_P(EveryModule, ComesBackFromACheckpointToTheBit) {
+  const data_test::Folder folder;
+  const auto saved = specimen(GetParam(), 1), loaded = specimen(GetParam(), 2);
+  write_checkpoint(folder.path() / "step-1", {.model = named_tensors(*saved.module), .config_yaml = "name: x\n"});
+  Checkpoint(folder.path() / "step-1").load_model(*loaded.module);
+  const auto a = named_tensors(*saved.module), b = named_tensors(*loaded.module);
+  for (size_t i = 0; i < a.size(); ++i) expect_equal(b[i].tensor, a[i].tensor);
+  expect_equal(loaded.loss(0, at::kCPU), saved.loss(0, at::kCPU));
+}
+
+TEST_P(EveryModule, CpuAndCudaAgree) {
+  const auto& cuda = cuda_status();
+  if (cuda.device_count == 0) GTEST_SKIP() << "no CUDA device: " << cuda.reason;
+  const auto host = specimen(GetParam(), 1);
+  if (GetParam().axis == "objective")
+    GTEST_SKIP() << "its scheduled numbers live on the device it was built for; tests/training covers it";
+  const auto expected = host.loss(0, at::kCPU).item<double>();
+  host.module->to(at::Device(at::kCUDA, 0));
+  EXPECT_NEAR(host.loss(0, at::Device(at::kCUDA, 0)).item<double>(), expected, 1e-4 * std::max(1.0, std::abs(expected)));
+}
+
+INSTANTIATE_TEST_SUITE_P(Catalogs, EveryModule, ::testing::ValuesIn(components(module_axes())), test_name);
+
+}  // namespace
+}  // namespace elbo::conformance
