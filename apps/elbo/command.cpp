@@ -28,8 +28,11 @@ std::string option_before(const std::vector<std::string>& words, const std::stri
 }  // namespace
 
 CommandLine::CommandLine(std::string name, std::string about, std::string usage, std::vector<std::string> examples)
-    : name_(std::move(name)), examples_(std::move(examples)), options_("elbo " + name_, std::move(about)) {
-  options_.custom_help("[options]").positional_help(std::move(usage));
+    : name_(std::move(name)),
+      usage_(std::move(usage)),
+      examples_(std::move(examples)),
+      options_("elbo " + name_, std::move(about)) {
+  options_.custom_help("[options]").positional_help(usage_);
   options_.add_options()("h,help", "this text");
   options_.add_options("hidden")("words", "", cxxopts::value<std::vector<std::string>>());
   options_.parse_positional("words");
@@ -60,7 +63,7 @@ bool CommandLine::parse(const std::vector<std::string>& words, size_t low, size_
   if (positional_.size() < low || positional_.size() > high) {
     const auto expected = low == high ? std::to_string(low) : std::to_string(low) + " to " + std::to_string(high);
     throw UsageError("elbo " + name_ + ": got " + count_of(static_cast<int64_t>(positional_.size()), "argument") + ", expected " +
-                     expected + "; see elbo " + name_ + " --help");
+                     expected + (usage_.empty() ? "" : " (" + usage_ + ")") + "; see elbo " + name_ + " --help");
   }
   return true;
 }

@@ -55,6 +55,7 @@ class CommandLine {
 
  private:
   std::string name_;
+  std::string usage_;
   std::vector<std::string> examples_;
   cxxopts::Options options_;
   cxxopts::ParseResult result_ = {};

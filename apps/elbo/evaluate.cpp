@@ -1,6 +1,9 @@
+#include <algorithm>
+#include <filesystem>
 #include <limits>
 
 #include "command.h"
+#include "elbo/base/error.h"
 #include "elbo/base/log.h"
 #include "elbo/base/progress.h"
 #include "elbo/base/text.h"
@@ -22,6 +25,23 @@ std::function<void(const EvaluationProgress&)> progress_lines() {
     (*bar)->update(progress.done);
     if (progress.done >= progress.total) (*bar)->finish();
   };
+}
+
+/// A long evaluation must not fail at the end over a name that was wrong from the start.
+void check_outputs(const CommandLine& line) {
+  namespace fs = std::filesystem;
+  for (const auto& option : std::vector<std::string>{"save-noise", "per-example", "json"}) {
+    const auto path = line.find<std::string>(option);
+    if (!path || (option == "json" && *path == "-")) continue;
+    const auto folder = fs::absolute(fs::path(*path)).parent_path();
+    if (!fs::is_directory(folder)) {
+      throw UsageError("--" + option + ": got " + in_quotes(*path) + ", but there is no folder " + in_quotes(folder.string()) +
+                       "; create it or choose another");
+    }
+    const auto extension = fs::path(*path).extension();
+    if (option == "per-example" && extension != ".csv" && extension != ".npz")
+      throw UsageError("--per-example: got " + in_quotes(*path) + ", expected a name that ends in .csv or .npz");
+  }
 }
 
 }  // namespace
@@ -55,11 +75,15 @@ int run_evaluate(const std::vector<std::string>& words) {
   const auto seed = line.integer("seed", 0, 4294967295);
   std::vector<std::string> names;
   if (const auto given = line.find<std::string>("metrics")) names = elbo::split(*given, ',');
+  for (auto& name : names) name = std::string(trim(name));
   for (const auto& name : names) metrics().get(name);  // a misspelt name fails before anything is read
+  check_outputs(line);
 
   auto opened = open_run(line.positional()[0], line.runtime(), DataUse::load);
   auto& experiment = opened.experiment;
   if (names.empty()) names = experiment.config.evaluation.metrics;
+  if (line.has("save-noise") && std::find(names.begin(), names.end(), "elbo") == names.end())
+    throw UsageError("--save-noise: saves what the metric elbo draws; add elbo to --metrics");
   EvaluationContext context{.model = *experiment.model,
                             .objective = experiment.objective.get(),
                             .dataset = experiment.dataset,
@@ -77,13 +101,13 @@ int run_evaluate(const std::vector<std::string>& words) {
 
   if (const auto path = line.find<std::string>("save-noise")) recording.write(*path);
   if (const auto path = line.find<std::string>("per-example")) write_per_example(result, *path);
+  // Not the folder's name: `last` and `best` are links that may point elsewhere by now.
+  const auto checkpoint = "step-" + std::to_string(opened.checkpoint.state().step);
   const auto json = line.find<std::string>("json");
-  if (json)
-    write_output(*json, to_json(result, opened.run.string(), opened.checkpoint.folder().filename().string()).dump(2) + "\n");
+  if (json) write_output(*json, to_json(result, opened.run.string(), checkpoint).dump(2) + "\n");
   if (json != "-") {
-    write_output(
-        "-", text(opened.run.string(), ", ", opened.checkpoint.folder().filename().string(), ", ", line.get<std::string>("split"),
-                  ", ", with_commas(result.num_examples), " examples\n", to_text(result)));
+    write_output("-", text(opened.run.string(), ", ", checkpoint, ", ", line.get<std::string>("split"), ", ",
+                           count_of(result.num_examples, "example"), "\n", to_text(result)));
   }
   return 0;
 }

@@ -40,6 +40,7 @@ void print_help() {
 }
 
 int dispatch(const std::vector<std::string>& words) {
+  if (words.size() == 2 && words[0] == "help") return dispatch({words[1], "--help"});
   if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
     print_help();
     return words.empty() ? 1 : 0;
@@ -58,7 +59,9 @@ int dispatch(const std::vector<std::string>& words) {
 
 int guarded(const std::vector<std::string>& words) {
   try {
-    return dispatch(words);
+    const int code = dispatch(words);
+    if (!std::cout.flush()) throw UsageError("standard output: not all of the result could be written (is the disk full?)");
+    return code;
   } catch (const Error& error) {
     log_error(error.what());
     return error.exit_code();

@@ -1,4 +1,5 @@
 #include "command.h"
+#include "elbo/base/error.h"
 #include "elbo/base/log.h"
 #include "elbo/training/signals.h"
 
@@ -21,7 +22,9 @@ int run_train(const std::vector<std::string>& words) {
   if (!line.parse(words, 1, 1)) return 0;
 
   auto overrides = line.find<std::vector<std::string>>("set").value_or(std::vector<std::string>{});
-  if (const auto seed = line.find<int64_t>("seed")) overrides.push_back("seed=" + std::to_string(*seed));
+  if (line.has("seed")) overrides.push_back("seed=" + std::to_string(line.integer("seed", 0, 4294967295)));
+  // The default folder is named by the time: there can be nothing in it to continue.
+  if (line.has("resume") && !line.has("run")) throw UsageError("--resume: name the folder of the run with --run");
   if (line.has("quiet")) set_log_level(LogLevel::warn);
   const auto config = load_experiment(line.positional()[0], overrides);
   TrainRequest request{.start = line.has("resume") ? RunStart::resume : RunStart::fresh};
