@@ -104,7 +104,9 @@ TEST(Evaluator, WritesATable) {
 // Differences of 1, 2 and 3: errors 1, 4, 9.
 TEST(ReconstructionError, IsTheMeanSquareOfAnElement) {
   Fixture fixture;
-  const auto result = evaluate(fixture.context(), {"reconstruction_error"});
+  auto context = fixture.context();
+  context.dataset = fakes::rows(wavy({3, 2}));
+  const auto result = evaluate(context, {"reconstruction_error"});
   const auto& measured = result.at("reconstruction_error");
   expect_close(measured.per_example, values({1, 4, 9}), 1e-12);
   EXPECT_NEAR(measured.value, 14.0 / 3, 1e-12);

@@ -8,7 +8,7 @@
 
 namespace elbo::fakes {
 
-/// The same rows in every split.
+/// The same rows in every split, for validation in the opposite order.
 class Rows final : public Dataset {
  public:
   explicit Rows(Tensor x) : x_(std::move(x)) {}
@@ -16,8 +16,9 @@ class Rows final : public Dataset {
   int64_t size(Split) const override { return x_.size(0); }
   int64_t batch_size() const override { return 64; }
   void load(at::Device) override {}
-  Batch gather(Split, const Tensor& index, Stream&) const override {
-    return {.fields = {{"x", {.value = x_.index_select(0, index)}}}, .index = index};
+  Batch gather(Split split, const Tensor& index, Stream&) const override {
+    const auto& x = split == Split::valid ? x_.flip(0) : x_;
+    return {.fields = {{"x", {.value = x.index_select(0, index)}}}, .index = index};
   }
   std::string fingerprint() const override { return "rows"; }
   Tensor training_mean() const override { return x_.mean(0); }
