@@ -18,6 +18,7 @@ elseif(cuda_mode STREQUAL AUTO AND ELBO_CUDA_SETUP)
 endif()
 if(cuda_mode STREQUAL OFF)
   message(STATUS "CUDA plugin: left out (ELBO_CUDA=OFF)")
+  file(REMOVE ${CMAKE_BINARY_DIR}/libelbo_cuda.so)  # of an earlier build: the program would load it
   return()
 endif()
 
@@ -87,6 +88,7 @@ if(cuda_problem AND cuda_mode STREQUAL ON)
   message(FATAL_ERROR "ELBO_CUDA=ON, but ${cuda_problem}. scripts/setup.sh finds or installs nvcc.")
 elseif(cuda_problem)
   message(STATUS "CUDA plugin: left out, ${cuda_problem}")
+  file(REMOVE ${CMAKE_BINARY_DIR}/libelbo_cuda.so)
   return()
 endif()
 
