@@ -103,12 +103,21 @@ Tensor read_labels(const ArrayRef& array, int64_t classes) {
   return classes <= 256 ? labels.to(torch::kByte) : labels;
 }
 
-std::map<std::string, Tensor> read_parts(const std::vector<Part>& parts, const DataSpec& spec) {
+/// Taken for grey levels, such bytes would be 0 and 1/255: black pictures that train without a complaint.
+void check_grey_levels(const ArrayRef& array, const Tensor& train) {
+  if (train.max().item<int64_t>() > 1) return;
+  fail(array.where, {}, "the bytes are all 0 or 1; say values: binary (or values: unit if they really are grey levels)");
+}
+
+/// The training part comes first.
+std::map<std::string, Tensor> read_parts(const std::vector<Part>& parts, const DataSpec& spec, Values given) {
   std::map<std::string, std::vector<Tensor>> pieces;
   for (const auto& part : parts) {
     pieces["x"].push_back(read_numbers(part.x, spec.at("x")));
     if (part.label) pieces["label"].push_back(read_labels(*part.label, spec.at("label").num_classes));
   }
+  const auto& train = parts.front().x;
+  if (train.dtype == DType::u8 && given == Values::automatic) check_grey_levels(train, pieces["x"].front());
   std::map<std::string, Tensor> arrays;
   for (auto& [name, tensors] : pieces) arrays[name] = tensors.size() == 1 ? tensors.front() : torch::cat(tensors);
   return arrays;
@@ -150,7 +159,7 @@ RowSource row_source(Parts given, PartsOptions options) {
   };
   append(given.valid, Split::valid);
   append(given.test, Split::test);
-  source.read = [parts, spec = source.spec] { return read_parts(parts, spec); };
+  source.read = [parts, spec = source.spec, given_values = options.values] { return read_parts(parts, spec, given_values); };
   return source;
 }
 

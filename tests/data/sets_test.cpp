@@ -223,6 +223,37 @@ TEST(Npz, TakesTheSplitsThatTheArchiveNames) {
   expect_equal(whole(*plain, Split::valid).flatten(), torch::arange(4).to(torch::kFloat).div(255.0f));
 }
 
+std::string error_of_loading(const std::shared_ptr<Dataset>& dataset) {
+  try {
+    dataset->load(at::kCPU);
+  } catch (const DataError& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+TEST(Bytes, OfZeroAndOneMustSayWhatTheyAre) {
+  Folder folder;
+  const std::string advice = ": the bytes are all 0 or 1; say values: binary (or values: unit if they really are grey levels)";
+  const auto bits = torch::arange(12).remainder(2).to(torch::kByte).view({6, 2});
+  save_npz(folder.path() / "a.npz", {{"x", bits}, {"y", bits * 2}, {"train", bits}, {"test", bits * 255}});
+  const auto npz = [&](const std::string& options) {
+    return error_of_loading(from_yaml("{type: npz, path: a.npz, " + options + "}", {.root = folder.path()}));
+  };
+  const auto archive = (folder.path() / "a.npz").string();
+  EXPECT_EQ(npz("x: x"), archive + ": array 'x'" + advice);
+  EXPECT_EQ(npz("x: ''"), archive + ": array 'train'" + advice);  // the training rows count
+  for (const std::string options : {"x: y", "x: x, values: unit", "x: x, values: binary", "x: x, values: real"}) {
+    EXPECT_EQ(npz(options), "nothing was thrown") << options;
+  }
+
+  write_file(folder.path() / "bits", idx(8, {10, 3}, ramp(30, 2)));
+  EXPECT_EQ(error_of_loading(from_yaml("{type: idx, images: bits}", {.root = folder.path()})),
+            (folder.path() / "bits").string() + advice);
+  EXPECT_EQ(error_of_loading(from_yaml("{type: idx, images: bits, values: binary}", {.root = folder.path()})),
+            "nothing was thrown");
+}
+
 TEST(Npz, ValuesSayWhatTheNumbersAre) {
   Folder folder;
   const auto bits = torch::arange(12).remainder(2).view({6, 2});

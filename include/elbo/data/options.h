@@ -24,7 +24,8 @@ constexpr auto enum_names(Binarize) {
 
 /// What the numbers of a file mean where the file doesn't say it.
 enum class Values {
-  automatic,  // "auto": bytes are grey levels 0..255 of [0, 1], bool is binary, floating point is real
+  automatic,  // "auto": bytes are grey levels 0..255 of [0, 1] (refused if none is above 1), bool is binary, floating point is
+              // real
   unit,       // in [0, 1], or bytes 0..255
   binary,     // 0 or 1
   real,
