@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "elbo/base/error.h"
+#include "elbo/base/log.h"
 #include "elbo/base/text.h"
 
 namespace elbo {
@@ -53,6 +54,9 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, int64_t batch_size, uint6
                            " and a batch that is not full would be dropped"));
   }
   const int64_t all = (num_examples() + batch_size_ - 1) / batch_size_;
+  if (batch_size_ > num_examples()) {
+    log_warn(text("batch_size ", batch_size_, " is larger than the ", num_examples(), " training rows: one batch an epoch"));
+  }
   steps_per_epoch_ = short_batch == ShortBatch::drop ? whole : all;
 }
 

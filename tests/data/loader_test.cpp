@@ -87,6 +87,17 @@ TEST(Loader, RefusesABatchLargerThanTheSplitWhereItWouldBeDropped) {
   EXPECT_THROW(loader.at(-1, stream), UsageError);
 }
 
+TEST(Loader, WarnsOfABatchLargerThanTheSplit) {
+  const auto dataset = digits();
+  ::testing::internal::CaptureStderr();
+  Loader(dataset, 1437, 5, ShortBatch::keep);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+  ::testing::internal::CaptureStderr();
+  Loader(dataset, 1438, 5, ShortBatch::keep);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "warning: batch_size 1438 is larger than the 1437 training rows: one batch an epoch\n");
+}
+
 Tensor read_all(const SequentialLoader& loader) {
   std::vector<Tensor> rows;
   for (int64_t i = 0; i < loader.num_batches(); ++i) rows.push_back(loader.at(i).at("x"));
