@@ -1,5 +1,8 @@
 #include "elbo/training/run_folder.h"
 
+#include <algorithm>
+
+#include "checkpoint_state.h"
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
@@ -10,6 +13,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kEventsPrefix = "events.out.tfevents.";
+constexpr std::string_view kLockName = ".lock";
 
 void make_folder(const fs::path& path) {
   std::error_code error;
@@ -26,6 +30,25 @@ void check_same_config(const fs::path& run, const Node& now) {
       "rest back or choose another --run.");
 }
 
+/// A lock alone is what a start leaves that was refused or killed at once. A config.yaml alone may be anybody's: a run makes its
+/// checkpoints/ first.
+void check_empty_or_run(const fs::path& path) {
+  std::error_code unreadable;  // taking the lock will say it better
+  const auto is_lock = [](const fs::directory_entry& entry) { return entry.path().filename() == kLockName; };
+  const bool empty = std::all_of(fs::directory_iterator(path, unreadable), fs::directory_iterator(), is_lock);
+  if (!empty && !fs::exists(path / "checkpoints")) {
+    throw CheckpointError(path.string() + " is not empty and holds no run; choose another --run");
+  }
+}
+
+void check_no_run(const fs::path& path) {
+  if (!holds_run(path)) return;
+  if (detail::checkpoint_steps(path / "checkpoints").empty()) {
+    throw CheckpointError(path.string() + " holds a run that has no checkpoint yet; delete it or choose another --run");
+  }
+  throw CheckpointError(path.string() + " already holds a run; continue it with --resume or choose another --run");
+}
+
 std::vector<fs::path> event_files(const fs::path& run) {
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(run)) {
@@ -40,10 +63,9 @@ bool holds_run(const fs::path& path) { return fs::exists(path / "config.yaml") |
 
 RunFolder::RunFolder(fs::path path, const Node& config, RunStart start) : path_(std::move(path)), start_(start) {
   make_folder(path_);
-  lock_.emplace(path_ / ".lock");
-  if (start == RunStart::fresh && holds_run(path_)) {
-    throw CheckpointError(path_.string() + " already holds a run; continue it with --resume or choose another --run");
-  }
+  if (start == RunStart::fresh) check_empty_or_run(path_);  // before the lock: nothing is left in a stranger's folder
+  lock_.emplace(path_ / kLockName);
+  if (start == RunStart::fresh) check_no_run(path_);
   if (fs::exists(path_ / "config.yaml")) check_same_config(path_, config);
   make_folder(checkpoints());
   make_folder(samples());

@@ -29,10 +29,36 @@ TEST(RunFolder, HoldsTheResolvedConfigLogAndFolders) {
 TEST(RunFolder, AUsedFolderNeedsResume) {
   TemporaryFolder folder;
   const auto path = folder.path / "run";
-  { RunFolder run(path, config_node(), RunStart::fresh); }
+  {
+    RunFolder run(path, config_node(), RunStart::fresh);
+    fs::create_directories(run.checkpoints() / "step-3");
+    std::ofstream(run.checkpoints() / "step-3" / "SHA256SUMS");
+  }
   EXPECT_EQ(message_of<CheckpointError>([&] { RunFolder(path, config_node(), RunStart::fresh); }),
             path.string() + " already holds a run; continue it with --resume or choose another --run");
   RunFolder again(path, config_node(), RunStart::resume);
+}
+
+TEST(RunFolder, AUsedFolderWithoutACheckpointSaysSo) {
+  TemporaryFolder folder;
+  const auto path = folder.path / "run";
+  { RunFolder run(path, config_node(), RunStart::fresh); }
+  fs::create_directories(path / "checkpoints" / "step-3");  // begun, not whole
+  EXPECT_EQ(message_of<CheckpointError>([&] { RunFolder(path, config_node(), RunStart::fresh); }),
+            path.string() + " holds a run that has no checkpoint yet; delete it or choose another --run");
+}
+
+TEST(RunFolder, AStrangersFolderIsLeftAlone) {
+  TemporaryFolder folder;
+  const auto path = folder.path / "thesis";
+  fs::create_directories(path);
+  std::ofstream(path / "config.yaml") << "name: of another program";
+  EXPECT_EQ(message_of<CheckpointError>([&] { RunFolder(path, config_node(), RunStart::fresh); }),
+            path.string() + " is not empty and holds no run; choose another --run");
+  EXPECT_EQ(std::distance(fs::directory_iterator(path), fs::directory_iterator()), 1);
+  fs::remove(path / "config.yaml");
+  std::ofstream(path / ".lock");  // of a start that was killed at once
+  RunFolder run(path, config_node(), RunStart::fresh);
 }
 
 TEST(RunFolder, ASecondWriterIsRefusedNamingTheFirst) {

@@ -19,9 +19,9 @@ struct LogPositions {
 
 /// The folder of a run: config.yaml, metrics.jsonl, log.txt, events.out.tfevents.*, checkpoints/, samples/. One process at a time
 /// holds it. While it lives, log messages also go to log.txt.
-/// Throws: CheckpointError when the folder already holds a run (fresh) or another process has it; ConfigError when a run is
-/// resumed with a config that differs in more than the length of training, evaluation, logging and checkpoint cadence (see
-/// config_differences).
+/// Throws: CheckpointError when the folder already holds a run or anything else (fresh) or another process has it; ConfigError
+/// when a run is resumed with a config that differs in more than the length of training, evaluation, logging and checkpoint
+/// cadence (see config_differences).
 class RunFolder {
  public:
   /// `config` is the resolved config; it is written to config.yaml, over that of an earlier start.
