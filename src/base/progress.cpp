@@ -19,6 +19,7 @@ constexpr double kSecondsBetweenFrames = 0.1;
 constexpr double kSecondsBetweenLines = 10.0;
 constexpr double kLongestSilence = 300.0;
 constexpr int64_t kBarCells = 28;
+constexpr int64_t kShortBarCells = 8;
 
 ProgressStyle resolve(ProgressStyle style) {
   if (style != ProgressStyle::automatic) return style;
@@ -52,13 +53,13 @@ std::string fit(std::string_view line, int64_t columns) {
 }
 
 /// Done cells are bright, the rest dim, with a half cell at the front.
-std::string bar_of(double fraction) {
-  const auto halves = static_cast<int64_t>(std::floor(std::clamp(fraction, 0.0, 1.0) * static_cast<double>(2 * kBarCells)));
+std::string bar_of(double fraction, int64_t cells) {
+  const auto halves = static_cast<int64_t>(std::floor(std::clamp(fraction, 0.0, 1.0) * static_cast<double>(2 * cells)));
   std::string out = "\x1b[36m";
   for (int64_t i = 0; i < halves / 2; ++i) out += "━";
   if (halves % 2 != 0) out += "╸";
   out += "\x1b[0;2m";
-  for (int64_t i = (halves + 1) / 2; i < kBarCells; ++i) out += "━";
+  for (int64_t i = (halves + 1) / 2; i < cells; ++i) out += "━";
   return out + "\x1b[0m";
 }
 
@@ -93,12 +94,12 @@ double Progress::rate() const {
   return elapsed > 0 ? static_cast<double>(done_ - first_done_.value_or(0)) / elapsed : 0.0;
 }
 
-std::string Progress::line(std::string_view suffix, std::string_view tail) const {
+std::string Progress::head(int64_t bar_cells) const {
   const double fraction = total_ > 0 ? static_cast<double>(done_) / static_cast<double>(total_) : 0.0;
   std::vector<std::string> parts = {label_};
   if (total_ > 0) {
     const auto percent = std::to_string(static_cast<int64_t>(std::floor(100 * std::clamp(fraction, 0.0, 1.0)))) + " %";
-    if (style_ == ProgressStyle::bar) parts.push_back(bar_of(fraction));
+    if (style_ == ProgressStyle::bar) parts.push_back(bar_of(fraction, bar_cells));
     parts.push_back(std::string(percent.size() < 5 ? 5 - percent.size() : 0, ' ') + percent);
   } else {
     parts.push_back(with_commas(done_));
@@ -108,14 +109,24 @@ std::string Progress::line(std::string_view suffix, std::string_view tail) const
     const auto number = slow ? shortest(std::round(per_second * 100) / 100) : with_commas(std::llround(per_second));
     parts.push_back(number + " " + unit_ + "/s");
   }
-  if (!suffix.empty()) parts.emplace_back(suffix);
-  return join(parts, "  ") + (tail.empty() ? "" : "   " + std::string(tail));
+  return join(parts, "  ");
+}
+
+int64_t Progress::columns() const { return output_.columns > 0 ? output_.columns : terminal_columns(); }
+
+std::string Progress::line(std::string_view suffix, std::string_view tail) const {
+  const std::string values = suffix.empty() ? "" : "  " + std::string(suffix);
+  const std::string time = tail.empty() ? "" : "   " + std::string(tail);
+  const auto whole = head(kBarCells) + values + time;
+  if (style_ != ProgressStyle::bar || display_width(whole) <= columns()) return whole;
+  const auto short_head = head(kShortBarCells);
+  if (display_width(short_head + values + time) <= columns()) return short_head + values + time;
+  return fit(short_head + time + values, columns());
 }
 
 void Progress::draw(const std::string& text_line) {
   if (style_ == ProgressStyle::bar) {
-    const int64_t columns = output_.columns > 0 ? output_.columns : terminal_columns();
-    output_.write("\r\x1b[K" + fit(text_line, columns));
+    output_.write("\r\x1b[K" + text_line);
     detail::set_bar_on_screen(true);
   } else {
     output_.write(text_line + "\n");

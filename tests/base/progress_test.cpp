@@ -127,6 +127,26 @@ TEST(Progress, BarIsCutToTheTerminal) {
   EXPECT_EQ(find_invalid_utf8(screen.shown), std::nullopt);
 }
 
+TEST(Progress, TheTimeLeftIsSeenOnEightyColumns) {
+  const std::vector<std::pair<std::string, std::string>> ends = {
+      {"bound -232.41", "  1,612 img/s  bound -232.41   12:31 left"},  // with a short bar
+      {"bound -232.41  reconstruction -208.11  kl 24.30", "  1,612 img/s   12:31 left  bound -232.41  reconstru\x1b[0m"},
+  };
+  std::string bar = "\x1b[36m";
+  for (int i = 0; i < 4; ++i) bar += "━";
+  bar += "\x1b[0;2m";
+  for (int i = 0; i < 4; ++i) bar += "━";
+  for (const auto& [suffix, end] : ends) {
+    Screen screen;
+    Progress progress("epoch 12/50", 16'120, "img", ProgressStyle::bar, screen.output(80));
+    progress.update(0);
+    screen.now += 5;
+    progress.update(8'060, suffix, 751);
+    EXPECT_EQ(screen.shown, "\r\x1b[Kepoch 12/50  " + bar + "\x1b[0m   50 %" + end);
+    EXPECT_LE(display_width(screen.shown.substr(4)), 80);
+  }
+}
+
 TEST(Progress, QuietWritesNothing) {
   Screen screen;
   {

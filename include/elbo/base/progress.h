@@ -19,7 +19,7 @@ struct ProgressOutput {
 
 /// A long loop as a person sees it: `label  ━━━━╸━━━━  41 %  1,612 img/s  suffix   12:31 left`.
 /// Lines come every tenth of the whole, but at most every ten seconds and at least every five minutes; a bar is redrawn ten times
-/// a second at most.
+/// a second at most. A bar's line that is wider than the terminal gets a short bar, then loses the end of the suffix.
 class Progress {
  public:
   /// A total of 0 is unknown: the count is shown in place of the bar. `unit` is what the rate counts ("img").
@@ -37,7 +37,9 @@ class Progress {
   void finish(std::string_view suffix = {});
 
  private:
+  std::string head(int64_t bar_cells) const;
   std::string line(std::string_view suffix, std::string_view tail) const;
+  int64_t columns() const;
   void draw(const std::string& text_line);
   double rate() const;
 
