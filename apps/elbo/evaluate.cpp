@@ -84,6 +84,8 @@ int run_evaluate(const std::vector<std::string>& words) {
   if (names.empty()) names = experiment.config.evaluation.metrics;
   if (line.has("save-noise") && std::find(names.begin(), names.end(), "elbo") == names.end())
     throw UsageError("--save-noise: saves what the metric elbo draws; add elbo to --metrics");
+  if (samples > 0 && std::find(names.begin(), names.end(), "log_likelihood") == names.end())
+    log_warn("--samples is for the metric log_likelihood, which isn't among --metrics");
   EvaluationContext context{.model = *experiment.model,
                             .objective = experiment.objective.get(),
                             .dataset = experiment.dataset,

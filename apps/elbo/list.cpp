@@ -58,7 +58,8 @@ int run_describe(const std::vector<std::string>& words) {
                    {"elbo describe objective/iwae", "elbo describe schedule/cosine"});
   if (!line.parse(words, 1, 1)) return 0;
   const auto parts = split(line.positional()[0], '/');
-  if (parts.size() != 2) throw UsageError("got " + in_quotes(line.positional()[0]) + ", expected AXIS/NAME such as objective/iwae");
+  if (parts.size() != 2)
+    throw UsageError("got " + in_quotes(line.positional()[0]) + ", expected AXIS/NAME such as objective/iwae");
   const auto& catalog = catalog_named(parts[0]);
   const auto& entry = catalog.get(parts[1]);
   std::cout << catalog.axis() << " " << entry.name << ": " << entry.source << "\n\n";

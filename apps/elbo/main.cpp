@@ -1,6 +1,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <new>
 
@@ -69,6 +70,10 @@ int guarded(const std::vector<std::string>& words) {
     log_error(text("LibTorch: ", error.what_without_backtrace()));
   } catch (const std::bad_alloc&) {
     log_error("out of memory: take a smaller batch, fewer samples or a smaller model");
+  } catch (const std::filesystem::filesystem_error& error) {
+    log_error(text(error.path1().string(), ": ", error.code().message()));
+    constexpr int kRunFolderError = 4;
+    return kRunFolderError;
   } catch (const std::exception& error) {
     log_error(error.what());
   }

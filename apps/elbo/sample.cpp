@@ -47,7 +47,7 @@ int run_sample(const std::vector<std::string>& words) {
   if (!line.parse(words, 1, 1)) return 0;
   const auto out = line.get<std::string>("out");
   const auto kind = output_kind(out);
-  const auto count = line.integer("count", 1, 1 << 24);
+  const auto count = line.integer("count", 1, kind == OutputKind::png ? 4096 : 1 << 24);
   const auto temperature = line.get<double>("temperature");
   if (!(temperature >= 0 && temperature < 1e6)) throw UsageError("--temperature: expected a number of 0 or more");
 
@@ -55,7 +55,12 @@ int run_sample(const std::vector<std::string>& words) {
   const torch::NoGradGuard no_grad;
   Stream noise(static_cast<uint64_t>(line.integer("seed", 0, 4294967295)), "sample", opened.experiment.runtime.device);
   auto& samples = ability<Samples>(*opened.experiment.model, "draw samples");
-  const auto x = samples.sample(count, temperature, noise).cpu().contiguous();
+  constexpr int64_t kAtOnce = 1024;
+  std::vector<Tensor> parts;
+  for (int64_t first = 0; first < count; first += kAtOnce) {
+    parts.push_back(samples.sample(std::min(kAtOnce, count - first), temperature, noise).cpu());
+  }
+  const auto x = torch::cat(parts).contiguous();
   if (kind == OutputKind::png) {
     write_picture(out, sample_grid(x));
   } else {

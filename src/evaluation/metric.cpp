@@ -1,5 +1,7 @@
 #include "elbo/evaluation/metric.h"
 
+#include <cmath>
+
 #include "elbo/evaluation/active_units.h"
 #include "elbo/evaluation/likelihood.h"
 #include "elbo/evaluation/objective_bound.h"
@@ -22,7 +24,7 @@ Measurement measure(std::string name, std::string unit, const Tensor& per_exampl
   return {.name = std::move(name),
           .unit = std::move(unit),
           .value = mean,
-          .standard_error = standard_error,
+          .standard_error = std::isnan(standard_error) ? std::nullopt : std::optional(standard_error),
           .per_example = per_example};
 }
 

@@ -1,6 +1,12 @@
 #include "elbo/experiment/experiment.h"
 
+#include <unistd.h>
+
+#include <cmath>
+
 #include "elbo/base/error.h"
+#include "elbo/base/log.h"
+#include "elbo/base/text.h"
 #include "elbo/config/yaml.h"
 #include "elbo/distributions/likelihood.h"
 #include "elbo/distributions/posterior.h"
@@ -11,10 +17,10 @@
 namespace elbo {
 namespace {
 
-std::shared_ptr<Model> build_model(const ExperimentConfig& config, const Dataset& dataset, const Tensor& training_mean) {
+std::shared_ptr<Model> build_model(const ExperimentConfig& config, const DataSpec& spec, const Tensor& training_mean) {
   Stream init(static_cast<uint64_t>(config.seed), "init", at::kCPU);
   try {
-    return config.model.make({.spec = dataset.spec(), .init = init, .training_mean = training_mean});
+    return config.model.make({.spec = spec, .init = init, .training_mean = training_mean});
   } catch (const c10::Error& error) {
     throw ConfigError(config.model.str() + " can't be built: " + error.what_without_backtrace());
   } catch (const std::bad_alloc&) {
@@ -22,35 +28,92 @@ std::shared_ptr<Model> build_model(const ExperimentConfig& config, const Dataset
   }
 }
 
-Experiment build(const ExperimentConfig& config, const Runtime& runtime, DataUse use, bool fresh) {
-  Experiment experiment{.config = config, .runtime = runtime};
-  experiment.dataset = config.data.make({.root = runtime.data_root, .seed = experiment.seed()});
-  Tensor training_mean;
-  if (use == DataUse::load) {
-    build_model(config, *experiment.dataset, {});  // sizes must fit before the data is read
-    experiment.dataset->load(runtime.device);
-    if (fresh) training_mean = experiment.dataset->training_mean().cpu();
+std::shared_ptr<Objective> build_objective(const ExperimentConfig& config, Model& model, at::Device device) {
+  return config.objective.make(model, {.device = device, .objective = config.objective.str(), .model = config.model.str()});
+}
+
+/// The likelihood's parameters and their gradients alone, for every sample of a batch, must fit into memory.
+void check_batch_memory(const ExperimentConfig& config, const Dataset& dataset, const Objective& objective) {
+  double elements = 0;
+  for (const auto& [name, field] : dataset.spec()) elements += static_cast<double>(c10::multiply_integers(field.shape));
+  const double bytes =
+      2 * sizeof(float) * elements * static_cast<double>(dataset.batch_size()) * static_cast<double>(objective.samples());
+  const auto memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  if (bytes <= memory) return;
+  throw ConfigError(text(config.objective.str(), ": ", with_commas(objective.samples()), " samples of ",
+                         with_commas(dataset.batch_size()), " examples take more than ", std::llround(bytes / 1e9),
+                         " GB a step, this machine has ", std::llround(memory / 1e9),
+                         " GB; lower objective.samples or data.batch_size"));
+}
+
+/// What the components do not say until they meet (a divergence without a closed form, an estimator that this model can't have)
+/// is asked of one row of zeros, before data is read and a run folder made.
+void check_together(const ExperimentConfig& config, const Dataset& dataset) {
+  const torch::NoGradGuard no_grad;
+  const auto model = build_model(config, dataset.spec(), {});
+  const auto objective = build_objective(config, *model, at::kCPU);
+  check_batch_memory(config, dataset, *objective);
+  Batch row{.fields = {}, .index = torch::zeros({1}, torch::kLong)};
+  for (const auto& [name, field] : dataset.spec()) {
+    const auto type = field.kind == ValueKind::category ? torch::kLong : torch::kFloat;
+    row.fields[name] = {.value = torch::zeros(joined({1}, field.shape), type)};
   }
-  experiment.model = build_model(config, *experiment.dataset, training_mean);
+  Streams streams(0, at::kCPU);
+  Collective alone;
+  Step step{.index_tensor = torch::zeros({}, torch::kLong),
+            .training = false,
+            .noise = streams.noise,
+            .streams = streams,
+            .collective = alone};
+  model->eval();
+  objective->eval();
+  objective->losses(row, step);
+}
+
+Experiment build(const ExperimentConfig& config, const Runtime& runtime, const DataSpec& spec, const Tensor& training_mean) {
+  Experiment experiment{.config = config, .runtime = runtime};
+  experiment.model = build_model(config, spec, training_mean);
   experiment.model->to(runtime.device);
-  experiment.objective = config.objective.make(
-      *experiment.model, {.device = runtime.device, .objective = config.objective.str(), .model = config.model.str()});
+  experiment.objective = build_objective(config, *experiment.model, runtime.device);
   experiment.objective->to(runtime.device);
   return experiment;
+}
+
+std::shared_ptr<Dataset> build_dataset(const ExperimentConfig& config, const Runtime& runtime) {
+  return config.data.make({.root = runtime.data_root, .seed = static_cast<uint64_t>(config.seed)});
 }
 
 }  // namespace
 
 Experiment build_experiment(const ExperimentConfig& config, const Runtime& runtime, DataUse use) {
-  return build(config, runtime, use, /*fresh=*/true);
+  const auto dataset = build_dataset(config, runtime);
+  Tensor training_mean;
+  if (use == DataUse::load) {
+    check_together(config, *dataset);
+    dataset->load(runtime.device);
+    training_mean = dataset->training_mean();
+  }
+  auto experiment = build(config, runtime, dataset->spec(), training_mean);
+  experiment.dataset = dataset;
+  return experiment;
 }
 
 OpenedRun open_run(const std::filesystem::path& run, const Runtime& runtime, DataUse use) {
   OpenedRun opened{.run = run, .checkpoint = Checkpoint(find_checkpoint(run))};
   const auto config =
       read_config<ExperimentConfig>(parse_yaml(opened.checkpoint.config_yaml(), opened.checkpoint.config_path().string()));
-  opened.experiment = build(config, runtime, use, /*fresh=*/false);
+  const auto& state = opened.checkpoint.state();
+  opened.experiment = build(config, runtime, state.data_spec, {});
   opened.checkpoint.load_model(*opened.experiment.model);
+  if (use == DataUse::load) {
+    const auto dataset = build_dataset(config, runtime);
+    dataset->load(runtime.device);
+    if (dataset->fingerprint() != state.data_sha256) {
+      log_warn(text("the data are not those that ", run.string(), " was trained on (SHA-256 ", state.data_sha256, ", now ",
+                    dataset->fingerprint(), ")"));
+    }
+    opened.experiment.dataset = dataset;
+  }
   opened.experiment.model->eval();
   return opened;
 }

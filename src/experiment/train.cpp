@@ -32,13 +32,36 @@ std::string headline(const Experiment& experiment, const std::filesystem::path& 
               device.is_cpu() ? text("cpu, ", count_of(at::get_num_threads(), "thread")) : device.str(), "   run ", run.string());
 }
 
+/// runs/<name>/<UTC time>, taken at once, so that two trainings started in the same second do not meet.
+std::filesystem::path new_run_folder(const std::string& name) {
+  const auto base = std::filesystem::path("runs") / name;
+  const auto time = utc_time();
+  std::error_code error;
+  std::filesystem::create_directories(base, error);
+  for (int i = 2;; ++i) {
+    const auto path = base / (i == 2 ? time : text(time, "-", i - 1));
+    if (std::filesystem::create_directory(path, error) || error) return path;  // RunFolder reports the error
+  }
+}
+
+/// Runs to the end; whatever ends it earlier is in log.txt too, whose folder is closed before the program reports it.
+TrainingResult trained(Trainer& trainer, RunStart start) {
+  try {
+    if (start == RunStart::resume) trainer.resume();
+    return trainer.run();
+  } catch (const std::exception& error) {
+    log_debug(text("ended: ", error.what()));
+    throw;
+  }
+}
+
 }  // namespace
 
 std::filesystem::path train(const ExperimentConfig& config, const Runtime& runtime, const TrainRequest& request) {
-  const auto path = request.run.value_or(std::filesystem::path("runs") / config.name / utc_time());
   auto experiment = build_experiment(config, runtime, DataUse::load);
   auto loader = std::make_shared<Loader>(experiment.dataset, experiment.dataset->batch_size(), experiment.seed(),
                                          experiment.objective->couples_batch() ? ShortBatch::drop : ShortBatch::keep);
+  const auto path = request.run ? *request.run : new_run_folder(config.name);
   RunFolder run(path, dump_config(config), request.start);
   log_info(headline(experiment, path));
   const EvaluationHookParts measured{.model = experiment.model,
@@ -53,11 +76,12 @@ std::filesystem::path train(const ExperimentConfig& config, const Runtime& runti
                    .config = config.training,
                    .device = runtime.device,
                    .seed = experiment.seed(),
+                   .data_sha256 = experiment.dataset->fingerprint(),
+                   .data_spec = experiment.dataset->spec(),
                    .run = &run,
                    .hooks = {make_evaluation_hook(config.evaluation, measured), make_metrics_log(run), make_events_log(run),
                              make_progress_line({.num_examples = loader->num_examples(), .unit = "img"})}});
-  if (request.start == RunStart::resume) trainer.resume();
-  const auto result = trainer.run();
+  const auto result = trained(trainer, request.start);
   if (result.best) {
     log_info(
         text("best ", config.training.monitor, " ", shortest(result.best->value), " at step ", with_commas(result.best->step)));

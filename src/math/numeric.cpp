@@ -1,6 +1,7 @@
 #include "elbo/math/numeric.h"
 
 #include <cmath>
+#include <limits>
 
 namespace elbo {
 
@@ -16,7 +17,7 @@ MeanAndError mean_and_error(const Tensor& values) {
   const auto v = values.to(torch::kDouble);
   const auto n = v.numel();
   const double mean = v.mean().item<double>();
-  const double error = n > 1 ? v.std(/*unbiased=*/true).item<double>() / std::sqrt(static_cast<double>(n)) : 0.0;
+  const double error = n > 1 ? v.std(/*unbiased=*/true).item<double>() / std::sqrt(static_cast<double>(n)) : std::numeric_limits<double>::quiet_NaN();
   return {.mean = mean, .standard_error = error};
 }
 

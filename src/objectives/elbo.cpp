@@ -1,5 +1,6 @@
 #include "elbo/objectives/elbo.h"
 
+#include "elbo/base/error.h"
 #include "elbo/distributions/kl.h"
 
 namespace elbo {
@@ -9,6 +10,10 @@ namespace {
 Tensor kl_term(const Latents& latents, KlEstimator estimator) {
   Tensor total;
   for (const auto& layer : latents.layers) {
+    if (estimator == KlEstimator::analytic && !has_closed_form_kl(*layer.q, *layer.p)) {
+      throw ConfigError("objective.kl: analytic: KL('" + std::string(layer.q->name()) + "' || '" + std::string(layer.p->name()) +
+                        "') has no closed form; set objective.kl: monte_carlo");
+    }
     auto term = estimator == KlEstimator::analytic ? kl(*layer.q, *layer.p) : monte_carlo_kl(*layer.q, *layer.p, layer.z);
     if (term.dim() > 1) term = average(latents, term);
     total = total.defined() ? total + term : term;
@@ -31,6 +36,7 @@ class Elbo final : public Objective {
   }
 
   std::vector<Scheduled> scheduled() override { return {beta_}; }
+  int64_t samples() const override { return config_.samples; }
 
  private:
   ElboConfig config_;

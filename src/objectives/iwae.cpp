@@ -43,6 +43,8 @@ class Iwae final : public Objective {
                       {"effective_sample_size", effective_sample_size(log_w.detach().flatten(0, -2), 0)}}};
   }
 
+  int64_t samples() const override { return config_.samples; }
+
  private:
   IwaeConfig config_;
   Variational& model_;
@@ -52,7 +54,7 @@ class Iwae final : public Objective {
 
 std::shared_ptr<Objective> make_iwae(const IwaeConfig& config, Variational& model, const ObjectiveContext&) {
   if (config.estimator == GradientEstimator::stl && config.samples > 1) {
-    log_warn("objective.estimator: stl is biased for samples > 1 (Tucker et al. 2019, section 3); dreg is not");
+    log_once("stl", "objective.estimator: stl is biased for samples > 1 (Tucker et al. 2019, section 3); dreg is not");
   }
   return std::make_shared<Iwae>(config, model);
 }

@@ -89,7 +89,8 @@ std::vector<NamedTensor> named_tensors(const torch::nn::Module& module, const st
     if (item.value().defined()) tensors.push_back({prefix + item.key(), item.value()});
   }
   for (const auto& item : module.named_buffers()) {
-    if (item.value().defined()) tensors.push_back({prefix + item.key(), item.value()});
+    // A buffer without elements only follows its module from device to device.
+    if (item.value().defined() && item.value().numel() > 0) tensors.push_back({prefix + item.key(), item.value()});
   }
   return tensors;
 }

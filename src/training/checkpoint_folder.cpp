@@ -59,7 +59,7 @@ void remove_checkpoint(const fs::path& folder) {
 
 fs::path find_checkpoint(const fs::path& run) {
   if (!fs::exists(run)) throw CheckpointError(run.string() + ": there is no such run or checkpoint");
-  if (fs::exists(run / "state.json") || detail::checkpoint_step(run)) return run;
+  if (fs::exists(run / "state.json") || (detail::checkpoint_step(run) && !fs::exists(run / "checkpoints"))) return run;
   const auto checkpoints = run / "checkpoints";
   for (const char* link : {"best", "last"}) {
     if (fs::is_symlink(checkpoints / link)) return checkpoints / fs::read_symlink(checkpoints / link);

@@ -27,6 +27,33 @@ T member(const Json& object, const char* name, const std::string& file) {
   }
 }
 
+Json spec_json(const DataSpec& spec) {
+  Json json = Json::object();
+  for (const auto& [name, field] : spec) {
+    json[name] = {{"shape", field.shape},
+                  {"kind", static_cast<int64_t>(field.kind)},
+                  {"num_classes", field.num_classes},
+                  {"levels", field.levels}};
+  }
+  return json;
+}
+
+DataSpec read_spec(const Json& json, const std::string& file) {
+  DataSpec spec;
+  if (!json.is_object()) throw CheckpointError(file + ": 'data_spec' is " + json.dump() + ", expected an object");
+  for (const auto& [name, field] : json.items()) {
+    if (!field.is_object()) throw CheckpointError(file + ": 'data_spec." + name + "' is no object");
+    const auto kind = member<int64_t>(field, "kind", file);
+    if (kind < 0 || kind > static_cast<int64_t>(ValueKind::category))
+      throw CheckpointError(file + ": 'kind' is " + std::to_string(kind));
+    spec[name] = {.shape = member<Shape>(field, "shape", file),
+                  .kind = static_cast<ValueKind>(kind),
+                  .num_classes = member<int64_t>(field, "num_classes", file),
+                  .levels = member<int64_t>(field, "levels", file)};
+  }
+  return spec;
+}
+
 }  // namespace
 
 std::string state_json(const CheckpointState& state) {
@@ -40,6 +67,8 @@ std::string state_json(const CheckpointState& state) {
                {"batch_size", state.batch_size},
                {"num_examples", state.num_examples},
                {"initialised", state.initialised},
+               {"data_sha256", state.data_sha256},
+               {"data_spec", spec_json(state.data_spec)},
                {"config_sha256", state.config_sha256},
                {"monitor", state.monitor},
                {"monitored", nullptr},
@@ -69,6 +98,8 @@ CheckpointState read_state(const std::filesystem::path& path) {
   state.batch_size = member<int64_t>(json, "batch_size", file);
   state.num_examples = member<int64_t>(json, "num_examples", file);
   state.initialised = member<bool>(json, "initialised", file);
+  state.data_sha256 = member<std::string>(json, "data_sha256", file);
+  state.data_spec = read_spec(member<Json>(json, "data_spec", file), file);
   state.config_sha256 = member<std::string>(json, "config_sha256", file);
   state.monitor = member<std::string>(json, "monitor", file);
   if (const auto value = member<Json>(json, "monitored", file); value.is_number()) state.monitored = value.get<double>();

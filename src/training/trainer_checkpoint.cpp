@@ -56,7 +56,9 @@ void Trainer::Impl::write_checkpoint() {
                                         .monitor = parts.config.monitor,
                                         .monitored = monitored,
                                         .best = best,
-                                        .logs = parts.run->sync_logs()},
+                                        .logs = parts.run->sync_logs(),
+                                        .data_sha256 = parts.data_sha256,
+                                        .data_spec = parts.data_spec},
                               .config_yaml = parts.run->config_yaml()};
   contents.training = optimizer_tensors();
   for (const auto& [name, tensor] : means.tensors()) contents.training.push_back({kMeans + name, tensor});
@@ -70,6 +72,10 @@ void Trainer::Impl::write_checkpoint() {
     contents.model = named_tensors(*parts.model);
     elbo::write_checkpoint(folder, contents);
   }
+  point_links();
+}
+
+void Trainer::Impl::point_links() {
   keep_checkpoints(
       parts.run->checkpoints(),
       {.last = state.step, .best = best ? std::optional(best->step) : std::nullopt, .keep = parts.config.checkpoint.keep});
@@ -91,6 +97,10 @@ void Trainer::Impl::resume() {
                                saved.num_examples, " training examples; this run has seed ", parts.seed, ", batches of ",
                                parts.loader->batch_size(), " and ", parts.loader->num_examples(),
                                " examples. It can only be continued on the same data."));
+  }
+  if (saved.data_sha256 != parts.data_sha256) {
+    throw CheckpointError(text(folder->string(), ": the data have changed since it was written (SHA-256 ", saved.data_sha256,
+                               ", now ", parts.data_sha256, "). It can only be continued on the same data."));
   }
   if (saved.num_threads != at::get_num_threads()) {
     log_warn(text("the run was made with ", count_of(saved.num_threads, "thread"), " and goes on with ", at::get_num_threads(),
@@ -125,6 +135,7 @@ void Trainer::Impl::resume() {
   monitored = saved.monitored;
   best = saved.best;
   parts.run->cut_logs(saved.logs);
+  point_links();  // a process killed between a checkpoint and its links leaves them behind
   log_info(text("continuing from ", folder->string(), ", step ", with_commas(saved.step), " of ",
                 with_commas(state.clock.total_steps)));
 }

@@ -54,6 +54,7 @@ struct Trainer::Impl {
 
   // persistence (trainer_checkpoint.cpp)
   void write_checkpoint();
+  void point_links();
   void resume();
   std::vector<NamedTensor> optimizer_tensors() const;
   std::vector<NamedTensor> slices_of(const Tensor& flat, const std::string& prefix) const;

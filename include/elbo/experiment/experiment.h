@@ -23,7 +23,7 @@ struct Experiment {
   uint64_t seed() const { return static_cast<uint64_t>(config.seed); }
 };
 
-/// Whether the data is read into memory (training, evaluation) or only its headers are (sampling).
+/// Whether the data is read into memory (training, evaluation) or only its headers are; a run that is opened needs neither.
 enum class DataUse { load, headers };
 
 /// Builds data set, model and objective on the runtime's device. Relations between components are checked before data is read.
@@ -36,7 +36,8 @@ struct OpenedRun {
   Experiment experiment = {};
 };
 
-/// RUN of the command line: a run folder or a checkpoint in it; nothing else is read but the data. Throws: CheckpointError.
+/// RUN of the command line: a run folder or a checkpoint in it. With `load` the data are read too, and a warning says if they are
+/// not those of the training; with `headers` nothing else is, and `dataset` stays null. Throws: CheckpointError.
 OpenedRun open_run(const std::filesystem::path& run, const Runtime& runtime, DataUse use);
 
 /// Trains as the config says. `run` folder none: runs/<name>/<UTC time>.

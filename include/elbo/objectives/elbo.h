@@ -24,7 +24,7 @@ struct ElboConfig {
   template <class F>
   void fields(F& field) {
     field("beta", beta, "weight of the KL term", at_least(0));
-    field("samples", samples, "posterior samples K an example", between(1, 1 << 20));
+    field("samples", samples, "posterior samples K an example", between(1, 100'000));
     field("kl", kl, "KL term: analytic, or monte_carlo on the samples");
   }
 };
@@ -40,7 +40,7 @@ struct BetaVaeConfig {
   template <class F>
   void fields(F& field) {
     field("beta", beta, "weight of the KL term", at_least(0));
-    field("samples", samples, "posterior samples K an example", between(1, 1 << 20));
+    field("samples", samples, "posterior samples K an example", between(1, 100'000));
     field("kl", kl, "KL term: analytic, or monte_carlo on the samples");
   }
 };

@@ -23,7 +23,7 @@ struct IwaeConfig {
 
   template <class F>
   void fields(F& field) {
-    field("samples", samples, "importance samples K an example", between(1, 1 << 20));
+    field("samples", samples, "importance samples K an example", between(1, 100'000));
     field("estimator", estimator, "gradient of the encoder: standard, stl (biased for K > 1), dreg");
   }
 };

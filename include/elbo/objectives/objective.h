@@ -50,6 +50,8 @@ class Objective : public torch::nn::Module {
   virtual std::vector<Phase> phases(Model& model);
   /// Numbers that the trainer refills before each step.
   virtual std::vector<Scheduled> scheduled() { return {}; }
+  /// Decoded samples of each example in a step: what memory is reckoned by before anything is read.
+  virtual int64_t samples() const { return 1; }
   /// Whether a term couples the batch: the short last batch of an epoch is then dropped, accumulation refused.
   virtual bool couples_batch() const { return false; }
 };

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "elbo/data/spec.h"
 #include "elbo/optim/flat_buffer.h"
 #include "elbo/training/run_folder.h"
 
@@ -27,6 +28,8 @@ struct CheckpointState {
   std::optional<double> monitored = {};  // the value at this step, where it was evaluated
   std::optional<BestValue> best = {};
   LogPositions logs = {};
+  std::string data_sha256 = {};    // the data set's fingerprint
+  DataSpec data_spec = {};         // what the model was built for, so that it can be built without the data
   std::string config_sha256 = {};  // this and what follows: filled when written
   std::string library_version = {};
   std::string torch_version = {};

@@ -37,8 +37,8 @@ struct TrainingConfig {
 
   template <class F>
   void fields(F& field) {
-    field("epochs", epochs, "length of training in passes over the data", at_least(1));
-    field("steps", steps, "length of training in optimiser steps; exactly one of epochs and steps is given", at_least(1));
+    field("epochs", epochs, "length of training in passes over the data", between(1, 1e9));
+    field("steps", steps, "length of training in optimiser steps; exactly one of epochs and steps is given", between(1, 1e12));
     field("clip_norm", clip_norm, "largest global norm of the gradient; 0 leaves it as it is", at_least(0));
     field("weight_average", weight_average,
           "decay of the averaged weights that are evaluated; 0 evaluates the weights themselves", at_least(0).below(1));

@@ -22,7 +22,9 @@ struct TrainingParts {
   TrainingConfig config = {};
   at::Device device = at::kCPU;
   uint64_t seed = 0;
-  RunFolder* run = nullptr;  // outlives the trainer; without one nothing is written
+  std::string data_sha256 = {};  // recorded in checkpoints; a run continues on the same data only
+  DataSpec data_spec = {};       // recorded in checkpoints
+  RunFolder* run = nullptr;      // outlives the trainer; without one nothing is written
   std::vector<std::shared_ptr<Hook>> hooks = {};
   Collective* collective = nullptr;  // outlives the trainer; a single process without one
 };
