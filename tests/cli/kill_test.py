@@ -34,7 +34,7 @@ class Kill(CliTest):
             reached.append(max(checkpoint_steps(run), default=0))
             self.assertEqual(reached, sorted(reached))
         print(f"killed {killed} times, checkpoints then at {reached} of {4 * KILLS * STEPS_AN_EPOCH}")
-        self.assertGreaterEqual(killed, KILLS * 2 // 3)
+        self.assertGreaterEqual(killed, max(1, KILLS // 2))
         self.elbo("train", config, "--run", run, "--resume", "--quiet")
         self.assertEqual(tensors_of(run), tensors_of(whole))
         self.assertEqual(metrics_of(run), metrics_of(whole))

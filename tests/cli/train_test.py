@@ -3,6 +3,7 @@ import glob
 import json
 import os
 import re
+import signal
 import subprocess
 import unittest
 
@@ -95,15 +96,15 @@ class Refusals(CliTest):
         self.assertEqual(before, after)
 
     def test_two_writers_at_once(self):
-        config = self.small(SMALL.replace("epochs: 2", "epochs: 12"))
-        undisturbed = self.train("undisturbed", config=config)
-        first = start("train", config, "--run", "run", "--quiet", cwd=self.folder, stderr=subprocess.PIPE)
+        undisturbed = self.train("undisturbed")
+        first = start("train", self.small(), "--run", "run", "--quiet", cwd=self.folder, stderr=subprocess.PIPE)
         try:
             while not os.path.exists(self.path("run", "config.yaml")):
                 self.assertIsNone(first.poll())
+            first.send_signal(signal.SIGSTOP)  # however slow the second is, the first holds the folder
             for resume in ((), ("--resume",)):
-                self.refused(4, "train", config, "--run", "run", *resume, says=[str(first.pid)])
-            self.assertIsNone(first.poll(), "the first writer was over before the second tried")
+                self.refused(4, "train", self.small(), "--run", "run", "--quiet", *resume, says=[str(first.pid)])
+            first.send_signal(signal.SIGCONT)
             self.assertEqual(first.communicate()[1], b"")
         finally:
             first.kill()
