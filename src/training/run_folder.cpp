@@ -49,6 +49,19 @@ void check_no_run(const fs::path& path) {
   throw CheckpointError(path.string() + " already holds a run; continue it with --resume or choose another --run");
 }
 
+/// What a killed run left half written, apart from checkpoints, which checkpoint_to_resume() looks after. In the run's folder
+/// itself other commands write too.
+void clear_leftovers(const fs::path& run) {
+  std::vector<fs::path> leftovers;
+  for (const auto& [folder, prefix] : {std::pair(run, ".config.yaml."), std::pair(run / "samples", ".step-")}) {
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      const bool ours = entry.is_regular_file() && entry.path().filename().string().starts_with(prefix);
+      if (ours && AtomicFolder::is_leftover(entry.path())) leftovers.push_back(entry.path());
+    }
+  }
+  for (const auto& path : leftovers) fs::remove(path);
+}
+
 std::vector<fs::path> event_files(const fs::path& run) {
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(run)) {
@@ -69,6 +82,7 @@ RunFolder::RunFolder(fs::path path, const Node& config, RunStart start) : path_(
   if (fs::exists(path_ / "config.yaml")) check_same_config(path_, config);
   make_folder(checkpoints());
   make_folder(samples());
+  clear_leftovers(path_);
   config_yaml_ = to_yaml(config);
   write_atomically(path_ / "config.yaml", config_yaml_);
   add_log_file(path_ / "log.txt");

@@ -39,6 +39,18 @@ TEST(RunFolder, AUsedFolderNeedsResume) {
   RunFolder again(path, config_node(), RunStart::resume);
 }
 
+TEST(RunFolder, WhatAKilledRunLeftHalfWrittenGoes) {
+  TemporaryFolder folder;
+  const auto path = folder.path / "run";
+  { RunFolder run(path, config_node(), RunStart::fresh); }
+  const auto picture = path / "samples" / ".step-3-samples.png.tmp-12-34-5", config = path / ".config.yaml.tmp-12-34-5";
+  const auto mine = path / "samples" / "notes.txt", result = path / ".result.json.tmp-12-34-5";
+  for (const auto& file : {picture, config, mine, result}) std::ofstream(file) << "x";
+  RunFolder again(path, config_node(), RunStart::resume);
+  EXPECT_FALSE(fs::exists(picture) || fs::exists(config));
+  EXPECT_TRUE(fs::exists(mine) && fs::exists(result));
+}
+
 TEST(RunFolder, AUsedFolderWithoutACheckpointSaysSo) {
   TemporaryFolder folder;
   const auto path = folder.path / "run";
