@@ -111,6 +111,6 @@ MUTATIONS = [
     Mutation("a name holds letters, digits, _ - . and / only", "src/experiment/config.cpp",
              "if (!std::all_of(name.begin(), name.end(), allowed))", "if (!std::all_of(name.begin(), name.end(), allowed) && name.empty())",
              "cli/hostile_config_test.py", "HostileConfig.test_each_is_refused"),
-    Mutation("a second writer is refused", "src/training/run_folder.cpp", "  lock_.emplace(path_ / \".lock\");\n", "",
+    Mutation("a second writer is refused", "src/training/run_folder.cpp", "  lock_.emplace(path_ / kLockName);\n", "",
              "cli/train_test.py", "Refusals.test_two_writers_at_once"),
 ]
