@@ -6,17 +6,12 @@
 #include "elbo/base/json.h"
 #include "elbo/base/table.h"
 #include "elbo/base/text.h"
+#include "elbo/math/init.h"
 
 namespace elbo {
 namespace {
 
 namespace fs = std::filesystem;
-
-int64_t num_parameters(const torch::nn::Module& module) {
-  int64_t total = 0;
-  for (const auto& parameter : module.parameters()) total += parameter.numel();
-  return total;
-}
 
 /// The last line of metrics.jsonl of each split.
 std::map<std::string, Json> last_values(const fs::path& file) {

@@ -1,7 +1,5 @@
 #include "elbo/experiment/experiment.h"
 
-#include <unistd.h>
-
 #include <cmath>
 
 #include "elbo/base/error.h"
@@ -12,6 +10,7 @@
 #include "elbo/distributions/posterior.h"
 #include "elbo/distributions/prior.h"
 #include "elbo/evaluation/metric.h"
+#include "elbo/math/init.h"
 #include "elbo/nn/network.h"
 
 namespace elbo {
@@ -38,7 +37,7 @@ void check_batch_memory(const ExperimentConfig& config, const Dataset& dataset, 
   for (const auto& [name, field] : dataset.spec()) elements += static_cast<double>(c10::multiply_integers(field.shape));
   const double bytes =
       2 * sizeof(float) * elements * static_cast<double>(dataset.batch_size()) * static_cast<double>(objective.samples());
-  const auto memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  const double memory = physical_memory();
   if (bytes <= memory) return;
   throw ConfigError(text(config.objective.str(), ": ", with_commas(objective.samples()), " samples of ",
                          with_commas(dataset.batch_size()), " examples take more than ", std::llround(bytes / 1e9),

@@ -8,6 +8,7 @@
 #include "elbo/config/dump.h"
 #include "elbo/evaluation/hook.h"
 #include "elbo/experiment/experiment.h"
+#include "elbo/math/init.h"
 #include "elbo/training/log_hooks.h"
 #include "elbo/training/trainer.h"
 
@@ -24,11 +25,9 @@ std::string utc_time() {
 }
 
 std::string headline(const Experiment& experiment, const std::filesystem::path& run) {
-  int64_t num_parameters = 0;
-  for (const auto& parameter : experiment.model->parameters()) num_parameters += parameter.numel();
   const auto& device = experiment.runtime.device;
   return text(experiment.config.name, "   ", experiment.config.model.type(), " ", experiment.model->summary(), ", ",
-              count_of(num_parameters, "parameter"), "   ",
+              count_of(num_parameters(*experiment.model), "parameter"), "   ",
               device.is_cpu() ? text("cpu, ", count_of(at::get_num_threads(), "thread")) : device.str(), "   run ", run.string());
 }
 
@@ -38,8 +37,8 @@ std::filesystem::path new_run_folder(const std::string& name) {
   const auto time = utc_time();
   std::error_code error;
   std::filesystem::create_directories(base, error);
-  for (int i = 2;; ++i) {
-    const auto path = base / (i == 2 ? time : text(time, "-", i - 1));
+  for (int copy = 1;; ++copy) {
+    const auto path = base / (copy == 1 ? time : text(time, "-", copy));
     if (std::filesystem::create_directory(path, error) || error) return path;  // RunFolder reports the error
   }
 }

@@ -41,9 +41,17 @@ void init_one(torch::nn::Module& module, Init init, Stream& stream) {
 
 }  // namespace
 
+double physical_memory() { return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE)); }
+
+int64_t num_parameters(const torch::nn::Module& module) {
+  int64_t total = 0;
+  for (const auto& parameter : module.parameters()) total += parameter.numel();
+  return total;
+}
+
 void check_num_parameters(double num_parameters, std::string_view what) {
   constexpr double kBytesAParameter = 16;
-  const auto memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  const double memory = physical_memory();
   const double needed = num_parameters * kBytesAParameter;
   if (needed <= memory) return;
   constexpr double kGigabyte = 1e9;

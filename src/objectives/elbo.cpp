@@ -51,7 +51,7 @@ std::shared_ptr<Objective> make_elbo(const ElboConfig& config, Variational& mode
 }
 
 std::shared_ptr<Objective> make_beta_vae(const BetaVaeConfig& config, Variational& model, const ObjectiveContext& context) {
-  return make_elbo({.beta = config.beta, .samples = config.samples, .kl = config.kl}, model, context);
+  return make_elbo(config, model, context);
 }
 
 }  // namespace elbo

@@ -15,23 +15,6 @@
 
 namespace elbo {
 
-namespace detail {
-
-EvaluationMode::EvaluationMode(const std::vector<torch::nn::Module*>& modules) {
-  for (auto* module : modules) was_training_.emplace_back(module, module->is_training());
-  for (auto* module : modules) module->eval();
-}
-
-EvaluationMode::~EvaluationMode() {
-  // train() sets all that is below, so parents come first and frozen modules, which two parents may share, last.
-  for (auto [module, training] : was_training_) module->train(training);
-  for (auto [module, training] : was_training_) {
-    if (!training) module->eval();
-  }
-}
-
-}  // namespace detail
-
 namespace {
 
 void make_deterministic() {
@@ -155,7 +138,7 @@ void Trainer::Impl::log_training() {
 void Trainer::Impl::evaluate() {
   NamedValues values;
   {
-    detail::EvaluationMode mode(modules);
+    const EvaluationMode mode({parts.model.get(), parts.objective.get()});
     std::optional<AveragedWeights> averaged;
     if (average) averaged.emplace(*buffers, *average);
     for (const auto& hook : parts.hooks) {

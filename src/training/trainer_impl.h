@@ -1,4 +1,5 @@
 #pragma once
+#include "elbo/training/evaluation_mode.h"
 #include "elbo/training/trainer.h"
 #include "gradients.h"
 #include "running_means.h"
@@ -12,18 +13,6 @@ struct ActivePhase {
   std::shared_ptr<Optimizer> optimizer = nullptr;
 
   bool is_active(int64_t step) const { return step >= phase.from_step && (step - phase.from_step) % phase.every == 0; }
-};
-
-/// While it lives model and objective are in evaluation mode; then every module is what it was.
-class EvaluationMode {
- public:
-  explicit EvaluationMode(const std::vector<torch::nn::Module*>& modules);
-  ~EvaluationMode();
-  EvaluationMode(const EvaluationMode&) = delete;
-  EvaluationMode& operator=(const EvaluationMode&) = delete;
-
- private:
-  std::vector<std::pair<torch::nn::Module*, bool>> was_training_ = {};
 };
 
 }  // namespace elbo::detail

@@ -5,22 +5,9 @@
 
 #include "elbo/base/json.h"
 #include "elbo/evaluation/metric.h"
+#include "elbo/training/evaluation_mode.h"
 
 namespace elbo {
-
-/// Gradients off and the modules in evaluation mode for as long as it lives; each module then gets its own mode back.
-class EvaluationMode {
- public:
-  /// nullptr among the roots is skipped.
-  explicit EvaluationMode(const std::vector<torch::nn::Module*>& roots);
-  ~EvaluationMode();
-  EvaluationMode(const EvaluationMode&) = delete;
-  EvaluationMode& operator=(const EvaluationMode&) = delete;
-
- private:
-  struct Saved;
-  std::unique_ptr<Saved> saved_;
-};
 
 /// "train", "valid", "test".
 std::string_view split_name(Split split);

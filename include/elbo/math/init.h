@@ -22,6 +22,12 @@ constexpr auto enum_names(Init) {
 /// for plain and transposed convolutions alike.
 void init_weight(Tensor& weight, Tensor& bias, Init init, Stream& stream);
 
+/// Bytes of this machine's memory.
+double physical_memory();
+
+/// Elements of all parameters of a module.
+int64_t num_parameters(const torch::nn::Module& module);
+
 /// Refuses parameters that this machine could not train (weight, gradient and two moments each in its memory), before anything is
 /// allocated. `what` names the component. Throws: ConfigError.
 void check_num_parameters(double num_parameters, std::string_view what);

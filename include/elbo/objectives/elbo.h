@@ -32,17 +32,8 @@ struct ElboConfig {
 /// The same objective with the default of beta-VAE.
 /// Source: Higgins et al. 2017 (ICLR), eq. 4; beta multiplies the KL summed over latents, beside a reconstruction summed over
 /// pixels (their unnormalised beta; beta_norm = beta D / X).
-struct BetaVaeConfig {
-  ScheduledNumber beta = scheduled_number(4);
-  int64_t samples = 1;
-  KlEstimator kl = KlEstimator::analytic;
-
-  template <class F>
-  void fields(F& field) {
-    field("beta", beta, "weight of the KL term", at_least(0));
-    field("samples", samples, "posterior samples K an example", between(1, 100'000));
-    field("kl", kl, "KL term: analytic, or monte_carlo on the samples");
-  }
+struct BetaVaeConfig : ElboConfig {
+  BetaVaeConfig() { beta = scheduled_number(4); }
 };
 
 std::shared_ptr<Objective> make_elbo(const ElboConfig& config, Variational& model, const ObjectiveContext& context);

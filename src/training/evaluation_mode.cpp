@@ -1,6 +1,6 @@
-#include <ATen/core/grad_mode.h>
+#include "elbo/training/evaluation_mode.h"
 
-#include "elbo/evaluation/evaluator.h"
+#include <ATen/core/grad_mode.h>
 
 namespace elbo {
 
