@@ -58,7 +58,7 @@ int run_sample(const std::vector<std::string>& words) {
   constexpr int64_t kAtOnce = 1024;
   std::vector<Tensor> parts;
   for (int64_t first = 0; first < count; first += kAtOnce) {
-    parts.push_back(samples.sample(std::min(kAtOnce, count - first), temperature, noise).cpu());
+    parts.push_back(samples.sample(rows_without_fields(std::min(kAtOnce, count - first)), temperature, noise).cpu());
   }
   const auto x = torch::cat(parts).contiguous();
   if (kind == OutputKind::png) {

@@ -50,6 +50,8 @@ std::string_view kind_name(ValueKind kind) {
       return "real";
     case ValueKind::category:
       return "category";
+    case ValueKind::table:
+      return "table";
   }
   return "";
 }

@@ -16,6 +16,8 @@ Tensor Bernoulli::do_log_prob(const Tensor& value) const {
   return bernoulli_log_prob(logits_, value, static_cast<int64_t>(event_shape().size()));
 }
 
+Tensor Bernoulli::do_log_prob_per_element(const Tensor& value) const { return bernoulli_log_prob(logits_, value, 0); }
+
 Tensor Bernoulli::do_sample(at::IntArrayRef leading, Noise& noise) const {
   return (noise.uniform(leading, event_shape()) < logits_.sigmoid()).to(logits_.scalar_type());
 }

@@ -39,7 +39,10 @@ DistributionPtr Categorical::detached() const {
 }
 
 Tensor Categorical::do_log_prob(const Tensor& value) const {
-  const auto event_dims = static_cast<int64_t>(event_shape().size());
+  return sum_last(do_log_prob_per_element(value), static_cast<int64_t>(event_shape().size()));
+}
+
+Tensor Categorical::do_log_prob_per_element(const Tensor& value) const {
   // The index is expanded as a view where the logits carry samples, the logits where the value does.
   const auto index = value.to(torch::kLong).unsqueeze(class_dim_);
   auto shape = at::infer_size(index.sizes(), logits_.sizes());
@@ -48,7 +51,7 @@ Tensor Categorical::do_log_prob(const Tensor& value) const {
   const auto wide_index = index.expand(shape);
   shape[at_class] = num_classes();
   const auto picked = logits_.expand(shape).gather(class_dim_, wide_index).squeeze(class_dim_);
-  return sum_last(picked - torch::logsumexp(logits_, class_dim_), event_dims);
+  return picked - torch::logsumexp(logits_, class_dim_);
 }
 
 Tensor Categorical::do_sample(at::IntArrayRef leading, Noise& noise) const {

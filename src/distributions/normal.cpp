@@ -44,6 +44,10 @@ Tensor Normal::do_log_prob(const Tensor& value) const {
   return -0.5 * (distance + (summed_log_var() + event_size(*this) * kLogTwoPi));
 }
 
+Tensor Normal::do_log_prob_per_element(const Tensor& value) const {
+  return -0.5 * ((value - mean_).square() * (-log_var_).exp() + log_var_ + kLogTwoPi);
+}
+
 Tensor Normal::do_rsample(at::IntArrayRef leading, Noise& noise) const {
   const auto scale = (0.5 * log_var_).exp();
   return torch::addcmul(mean_, scale, noise.normal(leading, event_shape()));
@@ -63,6 +67,11 @@ Tensor StandardNormal::do_log_prob(const Tensor& value) const {
   const auto distance = sum_last(value.square(), static_cast<int64_t>(event_shape().size()));
   const auto log_prob = -0.5 * distance - 0.5 * event_size(*this) * kLogTwoPi;
   return log_prob.expand(at::infer_size(log_prob.sizes(), batch_shape()));
+}
+
+Tensor StandardNormal::do_log_prob_per_element(const Tensor& value) const {
+  const auto log_prob = -0.5 * (value.square() + kLogTwoPi);
+  return log_prob.expand(at::infer_size(log_prob.sizes(), joined(batch_shape(), event_shape())));
 }
 
 Tensor StandardNormal::do_rsample(at::IntArrayRef leading, Noise& noise) const {

@@ -88,7 +88,7 @@ class EvaluationHook final : public Hook {
     const EvaluationMode mode({parts_.model.get(), parts_.objective.get()});
     if (auto* model = dynamic_cast<Samples*>(parts_.model.get())) {
       GranuleNoise noise(parts_.seed, parts_.device);
-      write("samples", sample_grid(model->sample(config_.pictures, 1.0, noise)), state);
+      write("samples", sample_grid(model->sample(rows_without_fields(config_.pictures), 1.0, noise)), state);
     }
     if (auto* model = dynamic_cast<Reconstructs*>(parts_.model.get())) {
       const SequentialLoader loader(parts_.dataset, Split::valid, config_.pictures, config_.pictures);

@@ -1,5 +1,6 @@
 #include "elbo/models/family.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -10,17 +11,35 @@ namespace {
 
 constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 
-}  // namespace
+Tensor log_prob_of(const Observation& observation, const Distribution& likelihood) {
+  return observation.valid.defined() ? likelihood.log_prob(observation.target, observation.valid)
+                                     : likelihood.log_prob(observation.target);
+}
 
-Tensor log_likelihood(const std::vector<Observation>& observations) {
+/// Sum over the observations of the log-density under the distribution that `chosen` picks of each.
+template <class Choose>
+Tensor summed(const std::vector<Observation>& observations, const Choose& chosen) {
   Tensor total;
   for (const auto& observation : observations) {
-    auto log_prob = observation.likelihood->log_prob(observation.target);
+    auto log_prob = log_prob_of(observation, *chosen(observation));
     if (observation.weight != 1) log_prob = log_prob * observation.weight;
     if (observation.mask.defined()) log_prob = torch::where(observation.mask, log_prob, torch::zeros({}, log_prob.options()));
     total = total.defined() ? total + log_prob : log_prob;
   }
   return total;
+}
+
+}  // namespace
+
+Tensor log_likelihood(const std::vector<Observation>& observations) {
+  return summed(observations, [](const Observation& observation) { return observation.likelihood; });
+}
+
+Tensor reported_log_likelihood(const std::vector<Observation>& observations, const Tensor& optimised) {
+  const bool differs = std::any_of(observations.begin(), observations.end(), [](const Observation& o) { return o.reported; });
+  if (!differs) return optimised;
+  const torch::NoGradGuard no_grad;
+  return summed(observations, [](const Observation& o) { return o.reported ? o.reported : o.likelihood; });
 }
 
 Tensor log_weights(const Latents& latents, const Tensor& log_likelihood, PosteriorGradient gradient) {

@@ -1,5 +1,7 @@
 #include "elbo/models/vae.h"
 
+#include <utility>
+
 #include "elbo/base/error.h"
 
 namespace elbo {
@@ -52,14 +54,22 @@ Latents Vae::prior(const Batch& batch, int64_t K, Noise& noise) {
   return {.layers = {{.name = "z", .q = p, .p = p, .z = p->sample({K, B}, noise)}}};
 }
 
-DistributionPtr Vae::decode(const Tensor& z) {
+Tensor Vae::decoded_parameters(const Tensor& z) {
   const auto leading = z.sizes().slice(0, z.dim() - 1);
   const auto parameters = decoder_->forward(z.reshape({-1, latent_size_}));
-  return likelihood_->forward(parameters.reshape(joined(leading, likelihood_->parameter_shape())));
+  return parameters.reshape(joined(leading, likelihood_->parameter_shape()));
 }
 
+DistributionPtr Vae::decode(const Tensor& z) { return likelihood_->forward(decoded_parameters(z)); }
+
 std::vector<Observation> Vae::decode(const Latents& latents, const Batch& batch) {
-  return {{.name = "x", .likelihood = decode(latents.layers.back().z), .target = batch.at("x")}};
+  const auto parameters = decoded_parameters(latents.layers.back().z);
+  const auto& x = batch.fields.at("x");
+  Observation observation{.name = "x", .likelihood = likelihood_->forward(parameters), .target = x.value, .valid = x.valid};
+  if (const auto surrogate = is_training() ? likelihood_->surrogate(parameters, x.value) : nullptr) {
+    observation.reported = std::exchange(observation.likelihood, surrogate);
+  }
+  return {observation};
 }
 
 std::vector<Tensor> Vae::inference_parameters() {
@@ -68,7 +78,8 @@ std::vector<Tensor> Vae::inference_parameters() {
   return parameters;
 }
 
-Tensor Vae::sample(int64_t count, double temperature, Noise& noise) {
+Tensor Vae::sample(const Batch& given, double temperature, Noise& noise) {
+  const auto count = given.size();
   const auto p = prior_->forward(count);
   const auto mean = p->mean();
   const auto z = mean + temperature * (p->sample({count}, noise) - mean);
@@ -78,6 +89,8 @@ Tensor Vae::sample(int64_t count, double temperature, Noise& noise) {
 Tensor Vae::reconstruct(const Batch& batch) { return decode(infer(batch.at("x"))->mean())->mean(); }
 
 Tensor Vae::encode(const Batch& batch) { return infer(batch.at("x"))->mean(); }
+
+Tensor Vae::decode_code(const Tensor& z, const Batch&) { return decode(z)->mean(); }
 
 std::shared_ptr<Model> make_vae(const VaeConfig& config, const ModelContext& context) {
   return std::make_shared<Vae>(config, context);

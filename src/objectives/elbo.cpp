@@ -28,11 +28,14 @@ class Elbo final : public Objective {
 
   LossTerms losses(const Batch& batch, Step& step) override {
     const auto latents = model_.infer(batch, config_.samples, step.noise);
-    const auto reconstruction = -average(latents, log_likelihood(model_.decode(latents, batch)));
+    const auto observations = model_.decode(latents, batch);
+    const auto optimised = log_likelihood(observations);
     const auto kl = kl_term(latents, config_.kl);
-    return {
-        .loss = reconstruction + beta_.tensor() * kl,
-        .terms = {{"bound", -(reconstruction + kl).detach()}, {"reconstruction", reconstruction.detach()}, {"kl", kl.detach()}}};
+    const auto distortion = -average(latents, optimised);
+    const auto reported = reported_log_likelihood(observations, optimised);
+    const auto reconstruction = reported.is_same(optimised) ? distortion.detach() : -average(latents, reported);
+    return {.loss = distortion + beta_.tensor() * kl,
+            .terms = {{"bound", -(reconstruction + kl.detach())}, {"reconstruction", reconstruction}, {"kl", kl.detach()}}};
   }
 
   std::vector<Scheduled> scheduled() override { return {beta_}; }

@@ -211,7 +211,7 @@ Specimen model(const std::string& name, Stream& init) {
             EXPECT_EQ(log_likelihood(variational->decode(latents, batch)).size(-1), kB);
             EXPECT_FALSE(variational->inference_parameters().empty());
             const torch::NoGradGuard no_grad;
-            if (auto* can = dynamic_cast<Samples*>(made.get())) check_shape(can->sample(3, 1, noise), {3, 1, 8, 8}, "samples");
+            if (auto* can = dynamic_cast<Samples*>(made.get())) check_shape(can->sample(rows_without_fields(3), 1, noise), {3, 1, 8, 8}, "samples");
             if (auto* can = dynamic_cast<Reconstructs*>(made.get())) check_shape(can->reconstruct(batch), {kB, 1, 8, 8}, "x");
             if (auto* can = dynamic_cast<Encodes*>(made.get())) {
               EXPECT_EQ(can->encode(batch).size(0), kB);

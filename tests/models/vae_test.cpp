@@ -32,7 +32,7 @@ TEST(Vae, ShapesFollowTheLetters) {
   const auto observations = vae.decode(latents, batch);
   ASSERT_EQ(observations.size(), 1U);
   EXPECT_EQ(log_likelihood(observations).sizes(), at::IntArrayRef({5, 4}));
-  EXPECT_EQ(vae.sample(7, 1, noise).sizes(), at::IntArrayRef({7, 1, 8, 8}));
+  EXPECT_EQ(vae.sample(rows_without_fields(7), 1, noise).sizes(), at::IntArrayRef({7, 1, 8, 8}));
   EXPECT_EQ(vae.reconstruct(batch).sizes(), at::IntArrayRef({4, 1, 8, 8}));
   EXPECT_EQ(vae.encode(batch).sizes(), at::IntArrayRef({4, 3}));
 }
@@ -70,10 +70,10 @@ TEST(Vae, TemperatureZeroIsThePriorsMean) {
   auto vae = small_vae();
   const torch::NoGradGuard no_grad;
   Stream noise(2, "noise", at::kCPU);
-  const auto still = vae.sample(3, 0, noise);
+  const auto still = vae.sample(rows_without_fields(3), 0, noise);
   expect_close(still[0], vae.decode(torch::zeros({3}))->mean(), 1e-5, 1e-6);
   expect_close(still[1], still[0], 1e-5, 1e-6);
-  EXPECT_GT((vae.sample(3, 1, noise)[0] - still[0]).abs().max().item<double>(), 1e-3);
+  EXPECT_GT((vae.sample(rows_without_fields(3), 1, noise)[0] - still[0]).abs().max().item<double>(), 1e-3);
 }
 
 TEST(Vae, DataMeanBiasStartsTheOutputAtTheMean) {
@@ -84,7 +84,7 @@ TEST(Vae, DataMeanBiasStartsTheOutputAtTheMean) {
     if (entry.key() == "decoder.output.weight") entry.value().zero_();
   }
   Stream noise(2, "noise", at::kCPU);
-  expect_close(vae.sample(1, 1, noise)[0], mean, 1e-4, 1e-5);
+  expect_close(vae.sample(rows_without_fields(1), 1, noise)[0], mean, 1e-4, 1e-5);
 }
 
 TEST(Vae, SameSeedSameWeights) {

@@ -33,6 +33,8 @@ class Dataset {
   /// The rows `index` ([B] int64, host) of a split, on the device given to `load`. Only training rows draw from `stream`;
   /// valid and test rows are the same numbers whenever they are read.
   virtual Batch gather(Split split, const Tensor& index, Stream& stream) const = 0;
+  /// Rows that will be gathered soon, in this order: a set that isn't in memory starts reading them.
+  virtual void prefetch(Split /*split*/, const Tensor& /*index*/) const {}
   /// A SHA-256 over what decides the numbers (contents of the files, splits, options): recorded with results and encoded sets.
   /// Computed when first asked for. Needs `load`.
   virtual std::string fingerprint() const = 0;

@@ -21,6 +21,7 @@ class Bernoulli final : public Distribution {
  private:
   Tensor do_log_prob(const Tensor& value) const override;
   Tensor do_sample(at::IntArrayRef leading, Noise& noise) const override;
+  Tensor do_log_prob_per_element(const Tensor& value) const override;
   Tensor do_entropy() const override;
 
   Tensor logits_;

@@ -26,6 +26,7 @@ class Categorical final : public Distribution {
  private:
   Tensor do_log_prob(const Tensor& value) const override;
   Tensor do_sample(at::IntArrayRef leading, Noise& noise) const override;
+  Tensor do_log_prob_per_element(const Tensor& value) const override;
   Tensor do_entropy() const override;
   /// Expectation of f(index) given as a [V] tensor.
   Tensor expectation(const Tensor& of_class) const;

@@ -20,6 +20,11 @@ class Distribution {
   /// Log-density or log-mass. Shapes: value [sample..., batch..., event...] -> [sample..., batch...]. Units: nats, summed over
   /// the event. A value's sample and batch extents broadcast against the batch shape ([K, B] against [B]; [B] against [K, B]).
   Tensor log_prob(const Tensor& value) const;
+  /// The same with elements left out: those where `valid` (bool, broadcasting against value) is false, whose values may be anything.
+  /// They count in neither the sum nor the gradient. Throws UsageError where the event doesn't factorise.
+  Tensor log_prob(const Tensor& value, const Tensor& valid) const;
+  /// Before the sum over the event, where that factorises. Shapes: [sample..., batch..., event...]. Throws UsageError elsewhere.
+  Tensor log_prob_per_element(const Tensor& value) const;
 
   /// A draw without gradient. Shapes: leading is [sample..., batch...], e.g. [K, B], and ends in the batch shape -> [leading...,
   /// event...].
@@ -52,6 +57,8 @@ class Distribution {
   virtual Tensor do_sample(at::IntArrayRef leading, Noise& noise) const = 0;
   virtual Tensor do_rsample(at::IntArrayRef leading, Noise& noise) const;
   virtual Tensor do_entropy() const;
+  virtual Tensor do_log_prob_per_element(const Tensor& value) const;
+  void check_value(const Tensor& value) const;
   void check_leading(at::IntArrayRef leading) const;
 
   Shape batch_shape_;

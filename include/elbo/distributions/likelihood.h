@@ -18,6 +18,9 @@ class Likelihood : public torch::nn::Module {
   virtual DistributionPtr forward(const Tensor& parameters) = 0;
   /// The output bias at which the likelihood's mean is `mean` (of one example's shape); undefined when there is no such bias.
   virtual Tensor bias_for_mean(const Tensor& mean) const = 0;
+  /// What training optimises instead of forward(), where that is a distribution fitted to the very targets (the optimal scale of
+  /// sigma-VAE); nullptr where there is none. It has seen its x, so it is never reported as a likelihood.
+  virtual DistributionPtr surrogate(const Tensor& /*parameters*/, const Tensor& /*target*/) { return nullptr; }
 };
 
 struct LikelihoodContext {

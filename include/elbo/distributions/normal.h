@@ -25,6 +25,7 @@ class Normal final : public Distribution {
   Tensor do_log_prob(const Tensor& value) const override;
   Tensor do_sample(at::IntArrayRef leading, Noise& noise) const override { return do_rsample(leading, noise); }
   Tensor do_rsample(at::IntArrayRef leading, Noise& noise) const override;
+  Tensor do_log_prob_per_element(const Tensor& value) const override;
   Tensor do_entropy() const override;
   /// Sum of log_var over the event: [batch...] or 0-dim.
   Tensor summed_log_var() const;
@@ -49,6 +50,7 @@ class StandardNormal final : public Distribution {
   Tensor do_log_prob(const Tensor& value) const override;
   Tensor do_sample(at::IntArrayRef leading, Noise& noise) const override { return do_rsample(leading, noise); }
   Tensor do_rsample(at::IntArrayRef leading, Noise& noise) const override;
+  Tensor do_log_prob_per_element(const Tensor& value) const override;
   Tensor do_entropy() const override;
 
   at::TensorOptions options_;

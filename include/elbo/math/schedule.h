@@ -1,5 +1,7 @@
 #pragma once
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 #include "elbo/config/catalog.h"
 #include "elbo/config/choice.h"
@@ -11,6 +13,8 @@ struct Clock {
   int64_t step = 0;  // optimiser steps done
   int64_t steps_per_epoch = 1;
   int64_t total_steps = 1;
+  /// Monitored values so far, one an evaluation, higher is better; null before the first.
+  std::shared_ptr<const std::vector<double>> monitored = nullptr;
 };
 
 /// A number as a function of the clock. Torch-free.

@@ -1,4 +1,7 @@
 #pragma once
+#include <string>
+#include <vector>
+
 #include "elbo/data/batch.h"
 #include "elbo/math/random.h"
 
@@ -6,12 +9,18 @@ namespace elbo {
 
 // What a model can do beyond its family; found at the command line's edge by dynamic_cast.
 
-/// Draws new data. Shapes: [count, event...] of field x: the likelihood's mean (what one looks at).
+/// Draws new data. Shapes: [B, event...] of field x: the likelihood's mean (what one looks at).
 class Samples {
  public:
   virtual ~Samples() = default;
-  virtual Tensor sample(int64_t count, double temperature, Noise& noise) = 0;
+  /// A sample for each row of `given`, which holds the conditions (none for most models).
+  virtual Tensor sample(const Batch& given, double temperature, Noise& noise) = 0;
+  /// The fields that `given` must hold.
+  virtual std::vector<std::string> conditions() const { return {}; }
 };
+
+/// A batch of `count` rows without fields: what an unconditional model samples.
+Batch rows_without_fields(int64_t count);
 
 /// Gives each row back through its code. Shapes: [B, event...].
 class Reconstructs {
@@ -25,6 +34,15 @@ class Encodes {
  public:
   virtual ~Encodes() = default;
   virtual Tensor encode(const Batch& batch) = 0;
+};
+
+/// Gives data for codes, e.g. along a traversal. Shapes: z [B, D] -> [B, event...], the likelihood's mean; `given` holds the
+/// conditions of the rows.
+class Decodes {
+ public:
+  virtual ~Decodes() = default;
+  virtual int64_t code_size() const = 0;
+  virtual Tensor decode_code(const Tensor& z, const Batch& given) = 0;
 };
 
 }  // namespace elbo

@@ -28,7 +28,10 @@ struct Observation {
   DistributionPtr likelihood = nullptr;
   Tensor target = {};  // [B, event...]
   double weight = 1;
-  Tensor mask = {};  // [B] bool: where the modality is there; undefined = everywhere
+  Tensor mask = {};   // [B] bool: where the modality is there; undefined = everywhere
+  Tensor valid = {};  // [B, event...] bool: elements that were observed; undefined = all
+  /// What bounds are reported with where `likelihood` is a surrogate that has seen the target; null = likelihood itself.
+  DistributionPtr reported = nullptr;
 };
 
 /// Models with latent variables, a prior and an inference network: vae, hierarchical_vae, multimodal_vae.
@@ -48,6 +51,10 @@ class Variational {
 
 /// log p(x | z) of all modalities, absent rows left out. Shapes: [K, B] or [S, K, B]. Units: nats.
 Tensor log_likelihood(const std::vector<Observation>& observations);
+
+/// The same by what is reported: a proper likelihood even where training optimises a surrogate. `optimised` is log_likelihood() of
+/// the same observations, returned as it is where nothing differs.
+Tensor reported_log_likelihood(const std::vector<Observation>& observations, const Tensor& optimised);
 
 /// Which of the log-densities enter log_weights with their parameters cut off.
 enum class PosteriorGradient { live, detached };

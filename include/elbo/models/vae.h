@@ -42,7 +42,7 @@ struct VaeConfig {
 };
 
 /// Reads field `x`. Parameters: encoder.*, posterior.*, prior.*, decoder.*, likelihood.*.
-class Vae final : public Model, public Variational, public Samples, public Reconstructs, public Encodes {
+class Vae final : public Model, public Variational, public Samples, public Reconstructs, public Encodes, public Decodes {
  public:
   Vae(const VaeConfig& config, const ModelContext& context);
 
@@ -59,11 +59,16 @@ class Vae final : public Model, public Variational, public Samples, public Recon
   /// q(z | x). Shapes: x [B, event...] -> batch [B], event [D].
   DistributionPtr infer(const Tensor& x);
 
-  Tensor sample(int64_t count, double temperature, Noise& noise) override;
+  Tensor sample(const Batch& given, double temperature, Noise& noise) override;
   Tensor reconstruct(const Batch& batch) override;
   Tensor encode(const Batch& batch) override;
+  int64_t code_size() const override { return latent_size_; }
+  Tensor decode_code(const Tensor& z, const Batch& given) override;
 
  private:
+  /// The likelihood's parameters. Shapes: [..., D] -> [..., parameter_shape...].
+  Tensor decoded_parameters(const Tensor& z);
+
   int64_t latent_size_;
   std::shared_ptr<Encoder> encoder_;
   std::shared_ptr<Posterior> posterior_;
