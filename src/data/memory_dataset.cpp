@@ -8,6 +8,7 @@
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
+#include "elbo/data/kind_name.h"
 #include "elbo/io/sha256.h"
 #include "elbo/math/tensors.h"
 
@@ -38,22 +39,6 @@ bool fits(int64_t num_bytes, at::Device device) {
   } catch (const c10::Error&) {  // not every allocator tells
     return num_bytes <= int64_t{2} << 30;
   }
-}
-
-std::string_view kind_name(ValueKind kind) {
-  switch (kind) {
-    case ValueKind::binary:
-      return "binary";
-    case ValueKind::unit:
-      return "unit";
-    case ValueKind::real:
-      return "real";
-    case ValueKind::category:
-      return "category";
-    case ValueKind::table:
-      return "table";
-  }
-  return "";
 }
 
 }  // namespace

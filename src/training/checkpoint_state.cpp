@@ -2,18 +2,20 @@
 
 #include <torch/version.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "elbo/base/error.h"
 #include "elbo/base/json.h"
 #include "elbo/base/version.h"
+#include "elbo/data/kind_name.h"
 
 namespace elbo::detail {
 namespace {
 
 constexpr int64_t kFormatVersion = 1;
 
-constexpr size_t kMaxBytes = size_t{1} << 20;
+constexpr size_t kMaxBytes = size_t{1} << 24;  // a table of ten thousand columns has a long description
 
 /// Reads one member of an object with an error that says where it was looked for.
 template <class T>
@@ -27,15 +29,57 @@ T member(const Json& object, const char* name, const std::string& file) {
   }
 }
 
+std::string name_of(ColumnKind kind) {
+  for (const auto& [name, value] : enum_names(kind)) {
+    if (value == kind) return std::string(name);
+  }
+  return "";
+}
+
+Json columns_json(const std::vector<Column>& columns) {
+  Json json = Json::array();
+  for (const auto& column : columns) {
+    json.push_back({{"name", column.name},
+                    {"kind", name_of(column.kind)},
+                    {"classes", column.classes},
+                    {"mean", column.mean},
+                    {"scale", column.scale}});
+  }
+  return json;
+}
+
 Json spec_json(const DataSpec& spec) {
   Json json = Json::object();
   for (const auto& [name, field] : spec) {
     json[name] = {{"shape", field.shape},
                   {"kind", static_cast<int64_t>(field.kind)},
+                  {"kind_name", kind_name(field.kind)},
                   {"num_classes", field.num_classes},
                   {"levels", field.levels}};
+    if (field.kind == ValueKind::table) json[name]["columns"] = columns_json(field.columns);
   }
   return json;
+}
+
+std::vector<Column> read_columns(const Json& json, const Shape& shape, const std::string& file) {
+  if (!json.is_array() || shape != Shape{static_cast<int64_t>(json.size())}) {
+    throw CheckpointError(file + ": 'columns' of a table is no list of as many columns as its shape has");
+  }
+  std::vector<Column> columns;
+  for (const auto& item : json) {
+    if (!item.is_object()) throw CheckpointError(file + ": 'columns' holds " + item.dump() + ", expected objects");
+    Column column{.name = member<std::string>(item, "name", file),
+                  .classes = member<std::vector<std::string>>(item, "classes", file),
+                  .mean = member<double>(item, "mean", file),
+                  .scale = member<double>(item, "scale", file)};
+    const auto kind = member<std::string>(item, "kind", file);
+    const auto names = enum_names(ColumnKind{});
+    const auto found = std::find_if(names.begin(), names.end(), [&](const auto& entry) { return entry.first == kind; });
+    if (found == names.end()) throw CheckpointError(file + ": 'kind' of column '" + column.name + "' is '" + kind + "'");
+    column.kind = found->second;
+    columns.push_back(std::move(column));
+  }
+  return columns;
 }
 
 DataSpec read_spec(const Json& json, const std::string& file) {
@@ -44,12 +88,15 @@ DataSpec read_spec(const Json& json, const std::string& file) {
   for (const auto& [name, field] : json.items()) {
     if (!field.is_object()) throw CheckpointError(file + ": 'data_spec." + name + "' is no object");
     const auto kind = member<int64_t>(field, "kind", file);
-    if (kind < 0 || kind > static_cast<int64_t>(ValueKind::category))
+    if (kind < 0 || kind > static_cast<int64_t>(ValueKind::table))
       throw CheckpointError(file + ": 'kind' is " + std::to_string(kind));
     spec[name] = {.shape = member<Shape>(field, "shape", file),
                   .kind = static_cast<ValueKind>(kind),
                   .num_classes = member<int64_t>(field, "num_classes", file),
                   .levels = member<int64_t>(field, "levels", file)};
+    if (spec[name].kind == ValueKind::table) {
+      spec[name].columns = read_columns(member<Json>(field, "columns", file), spec[name].shape, file);
+    }
   }
   return spec;
 }

@@ -29,9 +29,51 @@ CheckpointContents sample(int64_t step) {
   return contents;
 }
 
+/// A checkpoint of a table whose last column is a category.
+CheckpointContents sample_of_table() {
+  auto contents = sample(20);
+  contents.state.data_spec["x"] = {.shape = {3},
+                                   .kind = ValueKind::table,
+                                   .columns = {{.name = "age, in years", .mean = 41.2, .scale = 1.0 / 3},
+                                               {.name = "visits", .kind = ColumnKind::count},
+                                               {.name = "colour", .kind = ColumnKind::category, .classes = {"red", "bl\"ue"}}}};
+  return contents;
+}
+
 void overwrite(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::trunc) << text; }
 
 }  // namespace
+
+TEST(Checkpoint, KeepsTheColumnsOfATable) {
+  TemporaryFolder folder;
+  const auto written = sample_of_table();
+  write_checkpoint(folder.path / "step-20", written);
+  const auto read = Checkpoint(folder.path / "step-20").state().data_spec.at("x");
+  const auto& expected = written.state.data_spec.at("x");
+  EXPECT_EQ(read.kind, ValueKind::table);
+  EXPECT_EQ(read.shape, expected.shape);
+  ASSERT_EQ(read.columns.size(), 3U);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(read.columns[i].name, expected.columns[i].name);
+    EXPECT_EQ(read.columns[i].kind, expected.columns[i].kind);
+    EXPECT_EQ(read.columns[i].classes, expected.columns[i].classes);
+    EXPECT_EQ(read.columns[i].mean, expected.columns[i].mean);  // to the bit
+    EXPECT_EQ(read.columns[i].scale, expected.columns[i].scale);
+  }
+}
+
+TEST(Checkpoint, RefusesATableWhoseColumnsDoNotFit) {
+  TemporaryFolder folder;
+  auto contents = sample_of_table();
+  contents.state.data_spec["x"].columns.pop_back();
+  write_checkpoint(folder.path / "step-20", contents);
+  try {
+    Checkpoint(folder.path / "step-20").state();
+    FAIL();
+  } catch (const CheckpointError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("'columns' of a table is no list of as many columns as its shape has"));
+  }
+}
 
 TEST(Checkpoint, ReturnsWhatWasWritten) {
   TemporaryFolder folder;
