@@ -2,6 +2,7 @@
 
 #include "elbo/base/error.h"
 #include "elbo/distributions/bernoulli.h"
+#include "field_kinds.h"
 
 namespace elbo {
 namespace {
@@ -30,10 +31,8 @@ std::shared_ptr<Likelihood> make_bernoulli_likelihood(const BernoulliLikelihoodC
         "likelihood 'bernoulli': the data are real numbers in [0, 1], on which a Bernoulli isn't normalised; binarise them "
         "(data.binarize), use likelihood 'normal', or set allow_unit: true to train on cross-entropy that is no likelihood");
   }
-  if (kind == ValueKind::real || kind == ValueKind::category) {
-    throw ConfigError(
-        std::string("likelihood 'bernoulli': needs a field of zeros and ones, got ") +
-        (kind == ValueKind::real ? "real numbers; use likelihood 'normal'" : "classes; use likelihood 'categorical'"));
+  if (kind != ValueKind::binary && kind != ValueKind::unit) {
+    detail::throw_wrong_kind("bernoulli", "a field of zeros and ones", context.field);
   }
   return std::make_shared<BernoulliLikelihood>(context.field.shape);
 }

@@ -23,6 +23,7 @@ inline std::string settings(const std::string& component) {
   static const std::map<std::string, std::string> needed = {
       {"data/idx", "{images: x.idx, labels: y.idx}"},
       {"data/npz", "{path: x.npz, label: y}"},
+      {"prior/normal", "{spread: 0.5}"},  // the same for every seed without
   };
   const auto found = needed.find(component);
   return found == needed.end() ? "{}" : found->second;
