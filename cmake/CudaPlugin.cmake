@@ -126,5 +126,5 @@ endforeach()
 add_library(elbo_cuda MODULE ${cuda_sources} ${cuda_objects})
 set_target_properties(elbo_cuda PROPERTIES POSITION_INDEPENDENT_CODE ON)  # hence no shared precompiled header
 target_include_directories(elbo_cuda SYSTEM PRIVATE ${cuda_include_directories})
-target_link_libraries(elbo_cuda PRIVATE elbo_settings elbo_libtorch
+target_link_libraries(elbo_cuda PRIVATE elbo_settings elbo::libtorch
   ${ELBO_LIBTORCH_ROOT}/lib/libtorch_cuda.so ${ELBO_LIBTORCH_ROOT}/lib/libc10_cuda.so ${ELBO_CUDA_RUNTIME})

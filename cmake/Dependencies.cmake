@@ -1,6 +1,8 @@
 # Everything we link and did not write. System packages first; outside Debian, CMake may fetch what is missing
 # (ELBO_FETCH=ON; not tested here).
-include(LibTorch)
+if(ELBO_TORCH)
+  include(LibTorch)
+endif()
 
 option(ELBO_FETCH "Fetch missing third-party libraries with CMake (not tested here)" OFF)
 find_package(Threads REQUIRED)
@@ -32,9 +34,7 @@ else()
   endif()
 endif()
 
-if(NOT TARGET libzip::zip)  # Debian's libzip-config.cmake demands command-line tools we do not need
-  find_path(ELBO_ZIP_INCLUDE zip.h REQUIRED)
-  find_library(ELBO_ZIP_LIBRARY zip REQUIRED)
-  add_library(libzip::zip UNKNOWN IMPORTED)
-  set_target_properties(libzip::zip PROPERTIES IMPORTED_LOCATION ${ELBO_ZIP_LIBRARY} INTERFACE_INCLUDE_DIRECTORIES ${ELBO_ZIP_INCLUDE})
-endif()
+include(Libzip)
+
+# What the installed package looks for again; whoever adds a library above that a room links adds it here.
+set(ELBO_PACKAGES ZLIB PNG nlohmann_json spdlog yaml-cpp)

@@ -1,7 +1,8 @@
-# elbo_libtorch: torch_cpu and c10 only, made from the torch package's folder. find_package(Torch) of a CUDA wheel fails
-# without a toolkit, and linking its CUDA libraries costs every CPU run 0.15 s and 230 MB.
-# Order: ELBO_LIBTORCH, Torch_DIR, CMAKE_PREFIX_PATH, the active Python's torch, the project's .venv.
-if(NOT ELBO_TORCH)
+# elbo::libtorch: torch_cpu and c10 only, made from the torch package's folder. find_package(Torch) of a CUDA wheel fails
+# without a toolkit, and linking its CUDA libraries costs every CPU run 0.15 s and 230 MB. Read by our build and, installed beside
+# elboConfig.cmake, by the builds of those who use the library.
+# Order: ELBO_LIBTORCH, Torch_DIR, CMAKE_PREFIX_PATH, what an installed elbo was built with, the active Python's torch, .venv.
+if(TARGET elbo::libtorch)
   return()
 endif()
 
@@ -12,7 +13,7 @@ function(elbo_find_libtorch result)
     list(APPEND candidates ${root} ${dir})
   endforeach()
   string(REPLACE ":" ";" environment_prefixes "$ENV{CMAKE_PREFIX_PATH}")
-  list(APPEND candidates ${CMAKE_PREFIX_PATH} ${environment_prefixes})
+  list(APPEND candidates ${CMAKE_PREFIX_PATH} ${environment_prefixes} ${ELBO_BUILT_WITH_LIBTORCH})
   foreach(python $ENV{ELBO_PYTHON} python3 ${PROJECT_SOURCE_DIR}/.venv/bin/python3)
     execute_process(
       COMMAND ${python} -c "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else '')"
@@ -27,7 +28,7 @@ function(elbo_find_libtorch result)
       return()
     endif()
   endforeach()
-  message(FATAL_ERROR "No LibTorch found. Run scripts/setup.sh, or pass -DTorch_DIR=.../share/cmake/Torch. Looked in: ${candidates}")
+  message(FATAL_ERROR "No LibTorch found. Run scripts/setup.sh of elbo, or pass -DTorch_DIR=.../share/cmake/Torch. Looked in: ${candidates}")
 endfunction()
 
 elbo_find_libtorch(ELBO_LIBTORCH_ROOT)
@@ -39,12 +40,12 @@ endif()
 message(STATUS "LibTorch ${ELBO_LIBTORCH_VERSION} at ${ELBO_LIBTORCH_ROOT}")
 
 foreach(library c10 torch_cpu)
-  add_library(elbo_${library} SHARED IMPORTED)
-  set_target_properties(elbo_${library} PROPERTIES IMPORTED_LOCATION ${ELBO_LIBTORCH_ROOT}/lib/lib${library}.so)
+  add_library(elbo::${library} SHARED IMPORTED)
+  set_target_properties(elbo::${library} PROPERTIES IMPORTED_LOCATION ${ELBO_LIBTORCH_ROOT}/lib/lib${library}.so)
 endforeach()
-add_library(elbo_libtorch INTERFACE)
-target_include_directories(elbo_libtorch SYSTEM INTERFACE
+add_library(elbo::libtorch INTERFACE IMPORTED)
+target_include_directories(elbo::libtorch SYSTEM INTERFACE
   ${ELBO_LIBTORCH_ROOT}/include ${ELBO_LIBTORCH_ROOT}/include/torch/csrc/api/include)
 # The libraries' own dependencies are found by their run paths.
-target_link_options(elbo_libtorch INTERFACE -Wl,--allow-shlib-undefined)
-target_link_libraries(elbo_libtorch INTERFACE elbo_torch_cpu elbo_c10)
+target_link_options(elbo::libtorch INTERFACE -Wl,--allow-shlib-undefined)
+target_link_libraries(elbo::libtorch INTERFACE elbo::torch_cpu elbo::c10)

@@ -270,9 +270,11 @@ write_settings() {
     fi
     [[ $fetch == OFF ]] || echo "set(ELBO_FETCH ON)"
     if [[ -e .deps/root/packages ]]; then
-      echo "list(PREPEND CMAKE_PREFIX_PATH \"$root/.deps/root/usr\")"
+      echo "set(ELBO_UNPACKED \"$root/.deps/root/usr\")"
+      echo "list(PREPEND CMAKE_PREFIX_PATH \${ELBO_UNPACKED})"
       echo "# Unpacked libraries find each other by the program's run path only if it is the old, inherited kind."
-      echo "add_link_options(-Wl,--disable-new-dtags -Wl,-rpath-link,$root/.deps/root/usr/lib/$(c++ -dumpmachine))"
+      echo "set(ELBO_UNPACKED_LINK_OPTIONS -Wl,--disable-new-dtags -Wl,-rpath-link,\${ELBO_UNPACKED}/lib/$(c++ -dumpmachine))"
+      echo "add_link_options(\${ELBO_UNPACKED_LINK_OPTIONS})"
     fi
   } | write_if_changed .deps/settings.cmake
   {

@@ -21,7 +21,7 @@ int run_doctor(const std::vector<std::string>& words) {
   const auto runtime = line.runtime();
   const char* root = std::getenv("ELBO_DATA_ROOT");
   Table table({{.title = "what"}, {.title = "here"}});
-  table.row({"elbo", kVersion});
+  table.row({"elbo", version()});
   table.row({"LibTorch", TORCH_VERSION});
   table.row({"compiler", std::string("g++ ") + __VERSION__});
   table.row({"vector instructions", at::get_cpu_capability()});

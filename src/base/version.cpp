@@ -1,0 +1,7 @@
+#include "elbo/base/version.h"
+
+namespace elbo {
+
+const char* version() { return kVersion; }
+
+}  // namespace elbo
