@@ -66,9 +66,12 @@ Tensor Categorical::do_entropy() const {
 }
 
 Tensor detail::pick_class(const Tensor& probabilities, const Tensor& u) {
-  // In float64, where u < 1 stays below the last sum: so a class of probability zero, which adds nothing, is never reached.
-  const auto sums = probabilities.detach().to(torch::kDouble).cumsum(-1);
-  const auto threshold = u.to(torch::kDouble) * sums.select(-1, -1);
+  // In whole numbers: their running sum is exact, so that a class of probability zero, which adds nothing, is never reached, and
+  // unlike that of floating-point numbers it has a deterministic form on every device.
+  constexpr double kUnits = 0x1p48;
+  const auto sums = (probabilities.detach().to(torch::kDouble).nan_to_num(0) * kUnits).to(torch::kLong).cumsum(-1);
+  const auto total = sums.select(-1, -1);
+  const auto threshold = torch::minimum((u.to(torch::kDouble) * total).to(torch::kLong), total - 1);
   return (sums <= threshold.unsqueeze(-1)).sum(-1);
 }
 

@@ -88,7 +88,8 @@ Tensor Distribution::do_rsample(at::IntArrayRef, Noise&) const {
 }
 
 Tensor Distribution::do_log_prob_per_element(const Tensor&) const {
-  throw UsageError("distribution '" + std::string(name()) + "' does not factorise over its event: it has no log-density of single " +
+  throw UsageError("distribution '" + std::string(name()) +
+                   "' does not factorise over its event: it has no log-density of single " +
                    "elements, and none can be left out");
 }
 
