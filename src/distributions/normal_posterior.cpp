@@ -5,6 +5,7 @@
 
 #include "elbo/base/error.h"
 #include "elbo/distributions/normal.h"
+#include "elbo/math/precision.h"
 
 namespace elbo {
 namespace {
@@ -23,8 +24,9 @@ class NormalPosterior final : public Posterior {
 
   DistributionPtr forward(const Tensor& features) override {
     check_shape(features, {kAnyExtent, num_features_}, "features of the normal posterior");
-    auto log_var = clamp(log_var_->forward(features), config_.log_var_clamp, config_.log_var_min, config_.log_var_max);
-    return std::make_shared<Normal>(mean_->forward(features), std::move(log_var));
+    auto log_var =
+        clamp(full_precision(log_var_->forward(features)), config_.log_var_clamp, config_.log_var_min, config_.log_var_max);
+    return std::make_shared<Normal>(full_precision(mean_->forward(features)), std::move(log_var));
   }
 
  private:

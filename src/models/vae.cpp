@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "elbo/base/error.h"
+#include "elbo/math/precision.h"
 
 namespace elbo {
 namespace {
@@ -56,7 +57,7 @@ Latents Vae::prior(const Batch& batch, int64_t K, Noise& noise) {
 
 Tensor Vae::decoded_parameters(const Tensor& z) {
   const auto leading = z.sizes().slice(0, z.dim() - 1);
-  const auto parameters = decoder_->forward(z.reshape({-1, latent_size_}));
+  const auto parameters = full_precision(decoder_->forward(z.reshape({-1, latent_size_})));
   return parameters.reshape(joined(leading, likelihood_->parameter_shape()));
 }
 

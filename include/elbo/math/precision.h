@@ -1,0 +1,26 @@
+#pragma once
+#include "elbo/math/shapes.h"
+
+namespace elbo {
+
+/// float32 of bfloat16 and float16 numbers, anything else as it is: for what leaves a network, since likelihoods, divergences and
+/// log-weights need all digits while training in lower precision.
+Tensor full_precision(const Tensor& tensor);
+
+/// While it lives, matrix products and convolutions run in bfloat16 on this device (LibTorch's autocast), everything else in the
+/// type of its inputs. For a forward pass: the backward one follows its types and stays outside. Weights that were cast are
+/// forgotten at the end, since the next step changes them.
+class Bfloat16Scope {
+ public:
+  explicit Bfloat16Scope(at::Device device);
+  ~Bfloat16Scope();
+  Bfloat16Scope(const Bfloat16Scope&) = delete;
+  Bfloat16Scope& operator=(const Bfloat16Scope&) = delete;
+
+ private:
+  at::DeviceType type_;
+  bool was_enabled_;
+  at::ScalarType previous_;
+};
+
+}  // namespace elbo

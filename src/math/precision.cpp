@@ -1,0 +1,28 @@
+#include "elbo/math/precision.h"
+
+#include <ATen/autocast_mode.h>
+#include <torch/types.h>
+
+namespace elbo {
+
+Tensor full_precision(const Tensor& tensor) {
+  const auto type = tensor.scalar_type();
+  return type == torch::kBFloat16 || type == torch::kHalf ? tensor.to(torch::kFloat) : tensor;
+}
+
+Bfloat16Scope::Bfloat16Scope(at::Device device)
+    : type_(device.type()),
+      was_enabled_(at::autocast::is_autocast_enabled(type_)),
+      previous_(at::autocast::get_autocast_dtype(type_)) {
+  at::autocast::set_autocast_dtype(type_, at::kBFloat16);
+  at::autocast::set_autocast_enabled(type_, true);
+  at::autocast::increment_nesting();
+}
+
+Bfloat16Scope::~Bfloat16Scope() {
+  if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+  at::autocast::set_autocast_enabled(type_, was_enabled_);
+  at::autocast::set_autocast_dtype(type_, previous_);
+}
+
+}  // namespace elbo
