@@ -14,6 +14,19 @@ LEARNING_RATE = 2.0**-5  # exact in float32
 STEPS = 10
 
 OPTIMIZERS = {
+    "adagrad": lambda p: torch.optim.Adagrad(p, lr=LEARNING_RATE, foreach=False, fused=False),
+    "adagrad_decay": lambda p: torch.optim.Adagrad(
+        p, lr=LEARNING_RATE, lr_decay=0.25, weight_decay=0.1, initial_accumulator_value=0.5, foreach=False, fused=False
+    ),
+    "adamax": lambda p: torch.optim.Adamax(p, lr=LEARNING_RATE, foreach=False),
+    "adamax_decay": lambda p: torch.optim.Adamax(
+        p, lr=LEARNING_RATE, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.1, foreach=False
+    ),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=LEARNING_RATE, foreach=False),
+    "rmsprop_centered": lambda p: torch.optim.RMSprop(p, lr=LEARNING_RATE, alpha=0.9, centered=True, foreach=False),
+    "rmsprop_momentum_decay": lambda p: torch.optim.RMSprop(
+        p, lr=LEARNING_RATE, alpha=0.9, eps=1e-6, momentum=0.8, centered=True, weight_decay=0.1, foreach=False
+    ),
     "adam": lambda p: torch.optim.Adam(p, lr=LEARNING_RATE, foreach=False, fused=False),
     "adam_decay": lambda p: torch.optim.Adam(
         p, lr=LEARNING_RATE, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.1, foreach=False, fused=False

@@ -1,6 +1,7 @@
 #include "elbo/optim/optimizer.h"
 
 #include "elbo/base/error.h"
+#include "elbo/optim/guard.h"
 #include "golden/optim.h"
 #include "support/tensors.h"
 
@@ -80,6 +81,39 @@ const auto adamw = [](const OptimizerContext& c) {
   config.weight_decay = 0.1;
   return make_adamw(with_rate(config), c);
 };
+const auto adagrad = [](const OptimizerContext& c) { return make_adagrad(with_rate(AdagradConfig{}), c); };
+const auto adagrad_decay = [](const OptimizerContext& c) {
+  AdagradConfig config;
+  config.learning_rate_decay = 0.25;
+  config.initial_accumulator = 0.5;
+  config.weight_decay = 0.1;
+  return make_adagrad(with_rate(config), c);
+};
+const auto adamax = [](const OptimizerContext& c) { return make_adamax(with_rate(AdamaxConfig{}), c); };
+const auto adamax_decay = [](const OptimizerContext& c) {
+  AdamaxConfig config;
+  config.beta1 = 0.8;
+  config.beta2 = 0.95;
+  config.epsilon = 1e-6;
+  config.weight_decay = 0.1;
+  return make_adamax(with_rate(config), c);
+};
+const auto rmsprop = [](const OptimizerContext& c) { return make_rmsprop(with_rate(RmsPropConfig{}), c); };
+const auto rmsprop_centered = [](const OptimizerContext& c) {
+  RmsPropConfig config;
+  config.alpha = 0.9;
+  config.centered = true;
+  return make_rmsprop(with_rate(config), c);
+};
+const auto rmsprop_momentum_decay = [](const OptimizerContext& c) {
+  RmsPropConfig config;
+  config.alpha = 0.9;
+  config.epsilon = 1e-6;
+  config.momentum = 0.8;
+  config.centered = true;
+  config.weight_decay = 0.1;
+  return make_rmsprop(with_rate(config), c);
+};
 const auto sgd = [](const OptimizerContext& c) { return make_sgd(with_rate(SgdConfig{}), c); };
 const auto sgd_momentum = [](const OptimizerContext& c) {
   SgdConfig config;
@@ -103,6 +137,22 @@ TEST(Optimizers, AdamFollowsPyTorch) {
 
 TEST(Optimizers, AdamWFollowsPyTorch) { expect_trajectory(adamw, golden::k_adamw_float32, golden::k_adamw_float64); }
 
+TEST(Optimizers, AdagradFollowsPyTorch) {
+  expect_trajectory(adagrad, golden::k_adagrad_float32, golden::k_adagrad_float64);
+  expect_trajectory(adagrad_decay, golden::k_adagrad_decay_float32, golden::k_adagrad_decay_float64);
+}
+
+TEST(Optimizers, AdamaxFollowsPyTorch) {
+  expect_trajectory(adamax, golden::k_adamax_float32, golden::k_adamax_float64);
+  expect_trajectory(adamax_decay, golden::k_adamax_decay_float32, golden::k_adamax_decay_float64);
+}
+
+TEST(Optimizers, RmsPropFollowsPyTorch) {
+  expect_trajectory(rmsprop, golden::k_rmsprop_float32, golden::k_rmsprop_float64);
+  expect_trajectory(rmsprop_centered, golden::k_rmsprop_centered_float32, golden::k_rmsprop_centered_float64);
+  expect_trajectory(rmsprop_momentum_decay, golden::k_rmsprop_momentum_decay_float32, golden::k_rmsprop_momentum_decay_float64);
+}
+
 TEST(Optimizers, SgdFollowsPyTorch) {
   expect_trajectory(sgd, golden::k_sgd_float32, golden::k_sgd_float64);
   expect_trajectory(sgd_momentum, golden::k_sgd_momentum_float32, golden::k_sgd_momentum_float64);
@@ -110,9 +160,26 @@ TEST(Optimizers, SgdFollowsPyTorch) {
 }
 
 TEST(Optimizers, FoundInfSkipsAStepToTheBit) {
+  expect_skips(adagrad_decay);
   expect_skips(adam);
+  expect_skips(adamax_decay);
   expect_skips(adamw);
+  expect_skips(rmsprop_momentum_decay);
   expect_skips(sgd_nesterov_decay);
+}
+
+TEST(Optimizers, AMaskedUpdateGivesTheOldBitsBack) {
+  const auto a = torch::tensor({1.f, 2.f}), b = torch::tensor(3.f);
+  const auto update = [&] {
+    a.fill_(std::numeric_limits<float>::quiet_NaN());
+    b.add_(1);
+  };
+  elbo::detail::masked_update(torch::ones({}), {a, b}, update);
+  EXPECT_TRUE(torch::equal(a, torch::tensor({1.f, 2.f})));
+  EXPECT_EQ(b.item<float>(), 3);
+  elbo::detail::masked_update(torch::zeros({}), {a, b}, update);
+  EXPECT_TRUE(a.isnan().all().item<bool>());
+  EXPECT_EQ(b.item<float>(), 4);
 }
 
 TEST(Optimizers, LearningRateIsAScheduleOfTheClock) {
@@ -139,7 +206,7 @@ TEST(Optimizers, DefaultsAreThePublishedOnes) {
   EXPECT_EQ(adam_config.epsilon, 1e-8);
   EXPECT_EQ(adam_config.weight_decay, 0);
   EXPECT_EQ(AdamWConfig{}.weight_decay, 0.01);
-  EXPECT_EQ(optimizers().names(), (std::vector<std::string>{"adam", "adamw", "sgd"}));
+  EXPECT_EQ(optimizers().names(), (std::vector<std::string>{"adagrad", "adam", "adamax", "adamw", "rmsprop", "sgd"}));
 }
 
 TEST(Optimizers, NesterovWithoutMomentumIsAConfigError) {
