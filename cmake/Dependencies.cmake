@@ -11,6 +11,7 @@ if(ELBO_TORCH)
 endif()
 find_package(ZLIB REQUIRED)
 find_package(PNG REQUIRED)
+find_package(JPEG REQUIRED)
 
 if(ELBO_FETCH)
   include(FetchContent)

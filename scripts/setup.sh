@@ -16,8 +16,8 @@ readonly root=$PWD
 readonly torch_requirement='torch==2.11.0' torch_minimum=2.11
 readonly nvcc_requirement='cuda-toolkit[nvcc,cccl,crt,nvvm]==13.0.2' nvcc_pypi_major=13
 readonly torch_gib=8 nvcc_gib=1
-readonly packages=(libcxxopts-dev libspdlog-dev libyaml-cpp-dev nlohmann-json3-dev libpng-dev zlib1g-dev libzip-dev
-  libgtest-dev libgmock-dev)
+readonly packages=(libcxxopts-dev libspdlog-dev libyaml-cpp-dev nlohmann-json3-dev libpng-dev libjpeg62-turbo-dev zlib1g-dev
+  libzip-dev libgtest-dev libgmock-dev)
 readonly cuda=${ELBO_CUDA:-AUTO}
 case $cuda in AUTO | ON | OFF) ;; *) die "ELBO_CUDA is '$cuda', expected AUTO, ON or OFF" ;; esac
 

@@ -3,7 +3,9 @@
 #include <functional>
 #include <random>
 
+#include "elbo/io/csv.h"
 #include "elbo/io/idx.h"
+#include "elbo/io/jpeg.h"
 #include "elbo/io/npy.h"
 #include "elbo/io/png.h"
 #include "elbo/io/safetensors.h"
@@ -117,6 +119,27 @@ TEST(Fuzz, Png) {
         png_file(
             {.color_type = 3, .before_data = png_chunk("PLTE", "\1\2\3\4\5\6") + png_chunk("tRNS", "\x80"), .rows = "\0\1"s})},
        [](const auto& path) { read_png(path); });
+}
+
+TEST(Fuzz, Jpeg) {
+  Image image = {.width = 24, .height = 17, .channels = 3};
+  for (int i = 0; i < 24 * 17 * 3; ++i) image.pixels.push_back(static_cast<uint8_t>(i * 91 % 251));
+  const Image grey = {
+      .width = 24, .height = 17, .channels = 1, .pixels = std::vector(image.pixels.begin(), image.pixels.begin() + 24 * 17)};
+  fuzz({encode_jpeg(image), encode_jpeg(grey, 30)}, [](const auto& path) {
+    read_image(path);
+    read_jpeg(path, {.least_side = 8, .grey = true});
+  });
+}
+
+TEST(Fuzz, Csv) {
+  const std::string text = "name,\"age, in years\",n\r\n\"x \"\"y\"\"\",1.5,2\r\nb,,\"3\n4\"\n";
+  fuzz({text, gzipped(text)}, [](const auto& path) {
+    CsvReader reader(path);
+    std::vector<std::string> cells;
+    while (reader.next(cells)) {
+    }
+  });
 }
 
 }  // namespace
