@@ -22,6 +22,7 @@ int run_sample(const std::vector<std::string>& words);
 int run_reconstruct(const std::vector<std::string>& words);
 int run_list(const std::vector<std::string>& words);
 int run_describe(const std::vector<std::string>& words);
+int run_import(const std::vector<std::string>& words);
 int run_config(const std::vector<std::string>& words);
 int run_info(const std::vector<std::string>& words);
 int run_doctor(const std::vector<std::string>& words);

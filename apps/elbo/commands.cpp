@@ -21,6 +21,7 @@ const std::vector<Command>& commands() {
       {"evaluate", "measure a run: bound, log-likelihood, active units, …", run_evaluate},
       {"sample", "draw new data from a run's model, as a picture or an npz", run_sample},
       {"reconstruct", "show data beside its reconstructions", run_reconstruct},
+      {"import", "make a run of a config and of weights from elsewhere", run_import},
       {"config", "print a config with every default filled in", run_config},
       {"list", "list the components of every axis, or of one", run_list},
       {"describe", "explain one component: source, options, defaults", run_describe},
