@@ -84,8 +84,9 @@ int run_evaluate(const std::vector<std::string>& words) {
   if (names.empty()) names = experiment.config.evaluation.metrics;
   if (line.has("save-noise") && std::find(names.begin(), names.end(), "elbo") == names.end())
     throw UsageError("--save-noise: saves what the metric elbo draws; add elbo to --metrics");
-  if (samples > 0 && std::find(names.begin(), names.end(), "log_likelihood") == names.end())
-    log_warn("--samples is for the metric log_likelihood, which isn't among --metrics");
+  const auto asked = [&](const char* name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  if (samples > 0 && !asked("log_likelihood") && !asked("bits_per_dim"))
+    log_warn("--samples is for the metrics log_likelihood and bits_per_dim, neither of which is among --metrics");
   EvaluationContext context{.model = *experiment.model,
                             .objective = experiment.objective.get(),
                             .dataset = experiment.dataset,
@@ -106,7 +107,16 @@ int run_evaluate(const std::vector<std::string>& words) {
   // Not the folder's name: `last` and `best` are links that may point elsewhere by now.
   const auto checkpoint = "step-" + std::to_string(opened.checkpoint.state().step);
   const auto json = line.find<std::string>("json");
-  if (json) write_output(*json, to_json(result, opened.run.string(), checkpoint).dump(2) + "\n");
+  if (json) {
+    const EvaluationOrigin origin{.run = opened.run.string(),
+                                  .checkpoint = checkpoint,
+                                  .config = experiment.config.name,
+                                  .weights_sha256 = opened.checkpoint.model_sha256(),
+                                  .data_sha256 = experiment.dataset->fingerprint(),
+                                  .device = experiment.runtime.device.str(),
+                                  .limit = limit};
+    write_output(*json, to_json(result, origin).dump(2) + "\n");
+  }
   if (json != "-") {
     write_output("-", text(opened.run.string(), ", ", checkpoint, ", ", line.get<std::string>("split"), ", ",
                            count_of(result.num_examples, "example"), "\n", to_text(result)));

@@ -6,6 +6,7 @@
 
 #include "elbo/base/table.h"
 #include "elbo/base/text.h"
+#include "elbo/base/version.h"
 #include "rows.h"
 
 namespace elbo {
@@ -70,17 +71,23 @@ const Measurement& EvaluationResult::at(std::string_view key) const {
   throw UsageError(text("no measurement '", key, "'", did_you_mean(key, keys), "; measured: ", join(keys, ", ")));
 }
 
-Json to_json(const EvaluationResult& result, const std::string& run, const std::string& checkpoint) {
+Json to_json(const EvaluationResult& result, const EvaluationOrigin& origin) {
   Json values = Json::object(), notes = Json::object();
   for (const auto& measured : result.measurements) {
     values[measured.key()] = is_count(measured) ? Json(static_cast<int64_t>(measured.value)) : Json(measured.value);
     if (measured.standard_error) values[measured.error_key()] = *measured.standard_error;
     if (!measured.note.empty()) notes[measured.key()] = measured.note;
   }
-  Json json = {{"run", run},
-               {"checkpoint", checkpoint},
+  Json json = {{"run", origin.run},
+               {"checkpoint", origin.checkpoint},
+               {"config", origin.config},
+               {"weights_sha256", origin.weights_sha256},
+               {"data_sha256", origin.data_sha256},
+               {"elbo_version", kVersion},
+               {"device", origin.device},
                {"split", std::string(split_name(result.split))},
                {"num_examples", result.num_examples},
+               {"limit", origin.limit},
                {"samples", result.samples},
                {"seed", result.seed},
                {"metrics", values}};

@@ -41,7 +41,9 @@ class EvaluationHook final : public Hook {
     if (!due && !state.finished()) return {};
     NamedValues values;
     for (const auto& metric : metrics_) {
-      for (const auto& measured : metric->evaluate(context())) values.push_back({"valid/" + measured.name, measured.value});
+      for (const auto& measured : metric->evaluate(context())) {
+        values.push_back({"valid/" + (measured.unit == "nats" ? measured.name : measured.key()), measured.value});
+      }
     }
     if (shows_units_) show_units(state, values);
     if (parts_.run && config_.pictures > 0) draw_pictures(state);

@@ -3,9 +3,13 @@
 #include <cmath>
 
 #include "elbo/evaluation/active_units.h"
+#include "elbo/evaluation/bits_per_dim.h"
 #include "elbo/evaluation/likelihood.h"
+#include "elbo/evaluation/mutual_information.h"
 #include "elbo/evaluation/objective_bound.h"
+#include "elbo/evaluation/psnr.h"
 #include "elbo/evaluation/reconstruction_error.h"
+#include "elbo/evaluation/ssim.h"
 #include "elbo/evaluation/variational_bound.h"
 #include "elbo/math/numeric.h"
 
@@ -32,10 +36,14 @@ Catalog<Metric>& metrics() {
   static auto catalog =
       Catalog<Metric>("metric")
           .add("active_units", "Burda et al. 2016, section 5.2", make_active_units_metric)
+          .add("bits_per_dim", "Theis et al. 2016, section 3.1", make_bits_per_dim_metric)
           .add("bound", "the objective's own bound", make_bound_metric)
           .add("elbo", "Kingma & Welling 2014, eq. 7", make_elbo_metric)
           .add("log_likelihood", "Burda et al. 2016, eq. 8 at large K", make_log_likelihood_metric)
-          .add("reconstruction_error", "mean squared error of reconstructions", make_reconstruction_error_metric);
+          .add("mutual_information", "Hoffman & Johnson 2016, of the aggregate posterior", make_mutual_information_metric)
+          .add("psnr", "10 log10(1 / mean squared error) of reconstructions", make_psnr_metric)
+          .add("reconstruction_error", "mean squared error of reconstructions", make_reconstruction_error_metric)
+          .add("ssim", "Wang et al. 2004, eq. 13", make_ssim_metric);
   return catalog;
 }
 

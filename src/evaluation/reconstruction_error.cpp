@@ -13,8 +13,10 @@ class ReconstructionErrorMetric final : public Metric {
     auto& model = reconstructs(context);
     detail::Column errors;
     detail::for_each_batch(context, "reconstruction_error", [&](const Batch& batch, int64_t) {
-      const auto difference = (model.reconstruct(batch) - batch.at("x")).to(at::kDouble);
-      errors.add(difference.square().flatten(1).mean(1));
+      const auto square = (model.reconstruct(batch) - batch.at("x")).to(at::kDouble).square().flatten(1);
+      const auto& valid = batch.fields.at("x").valid;  // cells that are missing count for nothing
+      errors.add(valid.defined() ? torch::where(valid.flatten(1), square, 0.0).sum(1) / valid.flatten(1).sum(1).clamp_min(1)
+                                 : square.mean(1));
     });
     auto measured = measure("reconstruction_error", "", errors.whole());
     measured.note = "mean squared error of an element of x";

@@ -39,6 +39,16 @@ void for_each_batch(const EvaluationContext& context, std::string_view metric,
   });
 }
 
+void check_unit_data(const EvaluationContext& context, std::string_view metric) {
+  if (!context.dataset || !context.dataset->spec().contains("x")) return;
+  const auto kind = context.dataset->spec().at("x").kind;
+  if (kind == ValueKind::binary || kind == ValueKind::unit) return;
+  throw UsageError(text("metric '", metric, "' needs data in [0, 1]; x is ",
+                        kind == ValueKind::real       ? "real numbers"
+                        : kind == ValueKind::category ? "classes"
+                                                      : "a table"));
+}
+
 void throw_unable(const Model& model, std::string_view metric, std::string_view needed) {
   std::vector<std::string> abilities;
   if (dynamic_cast<const Samples*>(&model)) abilities.emplace_back("sample");

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "elbo/base/version.h"
 #include "elbo/evaluation/variational_bound.h"
 #include "elbo/io/npy.h"
 #include "elbo/math/tensors.h"
@@ -61,8 +62,8 @@ TEST(Evaluator, RefusesUnknownNamesBeforeAnythingIsMeasured) {
   EXPECT_EQ(fakes::message_of([&] {
               evaluate(fixture.context(), {"bound", "log_likelyhood"});
             }),
-            "unknown metric 'log_likelyhood', did you mean 'log_likelihood'? Known: active_units, bound, elbo, log_likelihood, "
-            "reconstruction_error");
+            "unknown metric 'log_likelyhood', did you mean 'log_likelihood'? Known: active_units, bits_per_dim, bound, elbo, "
+            "log_likelihood, mutual_information, psnr, reconstruction_error, ssim");
   fakes::Inert inert;
   auto context = fixture.context();
   EvaluationContext lacking{.model = inert, .objective = fixture.objective.get(), .dataset = context.dataset};
@@ -80,12 +81,22 @@ TEST(Evaluator, WritesOneJsonObject) {
   Fixture fixture;
   auto context = fixture.context();
   context.split = Split::valid;
-  const auto json = to_json(evaluate(context, {"bound", "active_units"}), "runs/a", "step-12");
+  const auto json = to_json(evaluate(context, {"bound", "active_units"}), {.run = "runs/a",
+                                                                           .checkpoint = "step-12",
+                                                                           .config = "digits/vae",
+                                                                           .weights_sha256 = "ab",
+                                                                           .data_sha256 = "cd",
+                                                                           .device = "cpu",
+                                                                           .limit = 3});
   EXPECT_EQ(
       json.dump(),
-      "{\"run\":\"runs/a\",\"checkpoint\":\"step-12\",\"split\":\"valid\",\"num_examples\":3,\"samples\":20,\"seed\":4,"
-      "\"metrics\":{\"bound_nats\":2.0,\"bound_standard_error_nats\":0.5773502691896258,\"active_units\":2,\"num_units\":2}}");
-  const auto noted = to_json(evaluate(context, {"reconstruction_error"}), "r", "c");
+      "{\"run\":\"runs/a\",\"checkpoint\":\"step-12\",\"config\":\"digits/vae\",\"weights_sha256\":\"ab\",\"data_sha256\":\"cd\","
+      "\"elbo_version\":\"" +
+          std::string(kVersion) +
+          "\",\"device\":\"cpu\",\"split\":\"valid\",\"num_examples\":3,\"limit\":3,\"samples\":20,\"seed\":4,"
+          "\"metrics\":{\"bound_nats\":2.0,\"bound_standard_error_nats\":0.5773502691896258,\"active_units\":2,\"num_units\":2}"
+          "}");
+  const auto noted = to_json(evaluate(context, {"reconstruction_error"}), {});
   EXPECT_EQ(noted["notes"]["reconstruction_error"], "mean squared error of an element of x");
 }
 

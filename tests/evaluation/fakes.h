@@ -79,7 +79,7 @@ class ScalarModel final : public Model, public Variational, public Samples, publ
     return {{.likelihood = Normal::with_scale(mean, 1, 1), .target = batch.at("x")}};
   }
   std::vector<Tensor> inference_parameters() override { return {}; }
-  Tensor sample(int64_t count, double, Noise& noise) override { return noise.normal({count}, {1}); }
+  Tensor sample(const Batch& given, double, Noise& noise) override { return noise.normal({given.size()}, {1}); }
   /// One more than what was given in row 0, two more in row 1, …
   Tensor reconstruct(const Batch& batch) override { return batch.at("x") + (batch.index + 1).unsqueeze(1); }
 

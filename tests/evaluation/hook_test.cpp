@@ -32,7 +32,7 @@ class TinyPictures final : public Model, public Variational, public Samples, pub
     return {{.likelihood = Normal::with_scale(mean, 1, 3), .target = batch.at("x")}};
   }
   std::vector<Tensor> inference_parameters() override { return {}; }
-  Tensor sample(int64_t count, double, Noise& noise) override { return noise.normal({count}, {1, 2, 2}).sigmoid(); }
+  Tensor sample(const Batch& given, double, Noise& noise) override { return noise.normal({given.size()}, {1, 2, 2}).sigmoid(); }
   Tensor reconstruct(const Batch& batch) override { return batch.at("x") / 2; }
 };
 

@@ -28,9 +28,20 @@ struct EvaluationResult {
 /// first row whose value is not finite.
 EvaluationResult evaluate(const EvaluationContext& context, const std::vector<std::string>& names);
 
-/// {"run", "checkpoint", "split", "num_examples", "samples", "seed", "metrics": {key: value}, "notes": {key: text}}; notes only
-/// where there are any.
-Json to_json(const EvaluationResult& result, const std::string& run, const std::string& checkpoint);
+/// Where a result comes from: enough to compute it again.
+struct EvaluationOrigin {
+  std::string run = {};
+  std::string checkpoint = {};
+  std::string config = {};          // the experiment's name
+  std::string weights_sha256 = {};  // of model.safetensors
+  std::string data_sha256 = {};     // the data set's fingerprint
+  std::string device = {};
+  int64_t limit = 0;  // as asked for; 0 = all rows
+};
+
+/// {"run", "checkpoint", "config", "weights_sha256", "data_sha256", "elbo_version", "device", "split", "num_examples", "limit",
+/// "samples", "seed", "metrics": {key: value}, "notes": {key: text}}; notes only where there are any.
+Json to_json(const EvaluationResult& result, const EvaluationOrigin& origin);
 
 /// A table for the terminal: metric, value, standard error; then the notes.
 std::string to_text(const EvaluationResult& result);

@@ -67,7 +67,8 @@ class Metric {
   virtual std::vector<Measurement> evaluate(const EvaluationContext& context) const = 0;
 };
 
-/// The axis `metric`: active_units, bound, elbo, log_likelihood, reconstruction_error.
+/// The axis `metric`: active_units, bits_per_dim, bound, elbo, log_likelihood, mutual_information, psnr, reconstruction_error,
+/// ssim.
 Catalog<Metric>& metrics();
 
 }  // namespace elbo
