@@ -12,6 +12,7 @@
 #include "elbo/evaluation/pictures.h"
 #include "elbo/models/abilities.h"
 #include "elbo/models/family.h"
+#include "elbo/training/signals.h"
 
 namespace elbo {
 namespace {
@@ -60,7 +61,10 @@ class EvaluationHook final : public Hook {
             .samples = config_.samples,
             .seed = parts_.seed,
             .device = parts_.device,
-            .batch_size = config_.batch_size > 0 ? config_.batch_size : parts_.dataset->batch_size()};
+            .batch_size = config_.batch_size > 0 ? config_.batch_size : parts_.dataset->batch_size(),
+            .progress = [](const EvaluationProgress&) {
+              if (stop_requested()) throw Interrupted("stopped in the middle of an evaluation");
+            }};
   }
 
   void show_units(const TrainingState& state, NamedValues& values) {
