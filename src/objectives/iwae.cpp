@@ -2,7 +2,7 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
-#include "elbo/math/numeric.h"
+#include "importance.h"
 
 namespace elbo {
 namespace {
@@ -26,21 +26,15 @@ class Iwae final : public Objective {
   Iwae(const IwaeConfig& config, Variational& model) : config_(config), model_(model) {}
 
   LossTerms losses(const Batch& batch, Step& step) override {
-    const auto latents = model_.infer(batch, config_.samples, step.noise);  // z [K, B, D]
-    const auto log_p = log_likelihood(model_.decode(latents, batch));       // [K, B]
     const bool live = config_.estimator == GradientEstimator::standard;
-    const auto log_w = log_weights(latents, log_p, live ? PosteriorGradient::live : PosteriorGradient::detached);
-    const auto bound = log_mean_exp(latents, log_w);  // [B]; its gradient is sum_k w~_k dlog w_k
+    const auto drawn = detail::importance_samples(model_, batch, config_.samples, step.noise,
+                                                  live ? PosteriorGradient::live : PosteriorGradient::detached);
+    const auto loss = -log_mean_exp(drawn.latents, drawn.log_w);  // [B]; its gradient is sum_k w~_k dlog w_k
     if (config_.estimator == GradientEstimator::dreg && torch::GradMode::is_enabled()) {
-      weight_gradient_of_latents(latents, normalised_weights(log_w));
+      weight_gradient_of_latents(drawn.latents, normalised_weights(drawn.log_w));
     }
-    const auto loss = -bound;
-    const torch::NoGradGuard no_grad;  // the terms below are for reporting
-    return {.loss = loss,
-            .terms = {{"bound", bound.detach()},
-                      {"reconstruction", -average(latents, log_p)},
-                      {"kl", average(latents, log_p - log_w)},
-                      {"effective_sample_size", effective_sample_size(log_w.detach().flatten(0, -2), 0)}}};
+    const torch::NoGradGuard no_grad;
+    return {.loss = loss, .terms = detail::importance_terms(drawn, log_mean_exp(drawn.latents, drawn.reported_log_w))};
   }
 
   int64_t samples() const override { return config_.samples; }

@@ -107,6 +107,44 @@ TEST(BetaVae, IsTheElboWithItsOwnDefault) {
   expect_close(losses.loss.detach(), term(losses, "reconstruction") + 4 * term(losses, "kl"), 1e-6);
 }
 
+/// With a fixed encoder variance s instead: w^2 = max(0, sqrt(lambda beta sigma^2 / s) - beta sigma^2) along each direction, so
+/// that it collapses where lambda <= beta sigma^2 s.
+TEST(BetaVae, LinearModelWithAFixedEncoderVarianceReachesItsClosedFormOptimum) {
+  const auto eigenvalues = values({4, 2, 1, 0.25});
+  const double sigma2 = 0.5, s = 0.6;
+  for (const double beta : {1.0, 4.0}) {
+    // Directions are independent: w and the encoder's gain a, one of each.
+    auto w = torch::ones({4}, torch::kDouble).set_requires_grad(true),
+         a = (0.3 * torch::ones({4}, torch::kDouble)).set_requires_grad(true);
+    torch::optim::Adam adam(std::vector<Tensor>{w, a}, torch::optim::AdamOptions(0.01));
+    const auto loss = [&] {
+      const auto residual = eigenvalues * (1 - w * a).square() + w.square() * s;
+      return (residual / (2 * sigma2) + beta * 0.5 * (a.square() * eigenvalues + s - std::log(s) - 1)).sum();
+    };
+    for (int step = 0; step < 3000; ++step) {
+      adam.zero_grad();
+      loss().backward();
+      adam.step();
+    }
+    const auto w2 = ((eigenvalues * beta * sigma2 / s).sqrt() - beta * sigma2).clamp_min(0);
+    expect_close(w.square(), w2, 0.01, 0.01);
+    EXPECT_EQ(w2.eq(0).sum().item<int64_t>(), beta == 1 ? 1 : 2) << "directions with lambda <= beta sigma^2 s collapse";
+    // The objective's own loss there, with its constants: 4 log(2 pi sigma^2) / 2.
+    const torch::NoGradGuard no_grad;
+    LinearGaussian model(torch::diag(w.detach()), torch::zeros({4}), std::sqrt(sigma2));
+    model.A.copy_(torch::diag(a.detach()));
+    model.log_var.fill_(std::log(s));
+    const auto axes = torch::diag((4 * eigenvalues).sqrt());
+    std::vector<Tensor> estimates;
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+      const auto batch = batch_of(torch::cat({axes, -axes}));
+      estimates.push_back(losses_of(model, {.beta = scheduled_number(beta), .samples = 500}, batch, seed).loss.mean());
+    }
+    const auto estimate = mean_and_error(torch::stack(estimates));
+    EXPECT_NEAR(estimate.mean, loss().item<double>() + 2 * std::log(2 * M_PI * sigma2), 4 * estimate.standard_error);
+  }
+}
+
 /// The optimum of the linear beta-VAE with fixed decoder variance, per eigen-direction of the data (derived in closed form):
 /// KL = 0.5 ln(lambda / (beta sigma^2)) where lambda > beta sigma^2, else 0.
 TEST(SlowBetaVae, LinearModelReachesTheClosedFormOptimum) {

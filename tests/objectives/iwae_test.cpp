@@ -3,7 +3,7 @@
 #include "elbo/base/error.h"
 #include "elbo/math/numeric.h"
 #include "elbo/objectives/elbo.h"
-#include "support/linear_gaussian.h"
+#include "support/row_gaussian.h"
 
 namespace elbo::iwae_test {
 
@@ -123,26 +123,9 @@ TEST(Iwae, EstimatorsLeaveTheModelsGradientAlone) {
 
 /// d loss / d mean of q, one estimate for each of B independent rows.
 Tensor mean_gradients(GradientEstimator estimator, int64_t K, int64_t B, uint64_t seed) {
-  auto model = scalar_conjugate(0.6, 2.0 / 3);
   TestStep test(seed);
   auto step = test.step();
-  // A row-wise copy of q's mean, to read one gradient a row: A x + c with x = 1 and c a function of the row.
-  struct PerRow final : Variational {
-    PerRow(LinearGaussian& inner_, Tensor mean_) : inner(inner_), mean(std::move(mean_)) {}
-    Latents infer(const Batch& batch, int64_t samples, Noise& noise) override {
-      const auto q = std::make_shared<Normal>(mean, inner.log_var.expand_as(mean));
-      auto latents = inner.infer(batch, 1, noise);
-      latents.layers[0].q = q;
-      latents.layers[0].z = q->rsample({samples, batch.size()}, noise);
-      return latents;
-    }
-    Latents prior(const Batch& batch, int64_t samples, Noise& noise) override { return inner.prior(batch, samples, noise); }
-    std::vector<Observation> decode(const Latents& latents, const Batch& batch) override { return inner.decode(latents, batch); }
-    std::vector<Tensor> inference_parameters() override { return {mean}; }
-    LinearGaussian& inner;
-    Tensor mean;
-  };
-  PerRow rows(model, torch::full({B, 1}, 0.6, torch::kDouble).set_requires_grad(true));
+  RowGaussian rows(B, 0.6, 2.0 / 3);
   const auto loss = make_iwae({.samples = K, .estimator = estimator}, rows, {})->losses(constant_batch(B, 1.0), step).loss.sum();
   return torch::autograd::grad({-loss}, {rows.mean})[0].squeeze(1);
 }
