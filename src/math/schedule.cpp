@@ -4,6 +4,12 @@
 #include <cmath>
 #include <numbers>
 
+#include "elbo/math/schedules/cyclical.h"
+#include "elbo/math/schedules/exponential.h"
+#include "elbo/math/schedules/multistep.h"
+#include "elbo/math/schedules/plateau.h"
+#include "elbo/math/schedules/warmup.h"
+
 namespace elbo {
 namespace {
 
@@ -67,8 +73,13 @@ Catalog<Schedule>& schedules() {
                                        [](const auto& c) { return std::make_shared<Constant>(c); })
           .add<CosineScheduleConfig>("cosine", "Loshchilov & Hutter 2017, eq. 5, with linear warm-up",
                                      [](const auto& c) { return std::make_shared<Cosine>(c); })
+          .add("cyclical", "Fu et al. 2019, eq. 6", make_cyclical_schedule)
+          .add("exponential", "a factor a period", make_exponential_schedule)
           .add<LinearScheduleConfig>("linear", "straight line, then constant",
                                      [](const auto& c) { return std::make_shared<Linear>(c); })
+          .add("multistep", "a factor at each milestone", make_multistep_schedule)
+          .add("plateau", "a factor when evaluations stop getting better", make_plateau_schedule)
+          .add("warmup", "Goyal et al. 2017, section 2.2, before any other schedule", make_warmup_schedule)
           .shorthand("constant", "value");
   return catalog;
 }
