@@ -47,14 +47,14 @@ ContinuousBernoulli::ContinuousBernoulli(Tensor logits, int64_t event_dims)
 
 Tensor ContinuousBernoulli::log_normaliser() const {
   const auto [is_near, near, a] = branches_of(logits_);
-  const auto even = torch::where(is_near, series(near, 0, [](int) { return 1; }), 0.5 * a + torch::log1p(-(-a).exp()) - a.log());
-  return 0.5 * logits_ + even;
+  const auto far = logits_.clamp_min(0) + torch::log1p(-(-a).exp()) - a.log();
+  return torch::where(is_near, 0.5 * near + series(near, 0, [](int) { return 1; }), far);
 }
 
 Tensor ContinuousBernoulli::mean() const {
   const auto [is_near, near, a] = branches_of(logits_);
-  const auto far = -1 / torch::expm1(-a) - 1 / a;
-  return torch::where(is_near, 0.5 + series(near, 1, [](int n) { return n; }), torch::where(logits_ > 0, far, 1 - far));
+  const auto low = 1 / a + (-a).exp() / torch::expm1(-a);  // the mean at -|l|
+  return torch::where(is_near, 0.5 + series(near, 1, [](int n) { return n; }), torch::where(logits_ > 0, 1 - low, low));
 }
 
 Tensor ContinuousBernoulli::variance() const {
