@@ -60,10 +60,27 @@ struct Fed : torch::nn::Module {
   Tensor fed;
 };
 
+/// The smallest image that both networks of this name take with their defaults, or the one of them that there is.
+Shape image_for(const std::string& network) {
+  for (const int64_t size : {8, 16, 64}) {
+    const Shape image = {1, size, size};
+    Stream init(1, "init", at::kCPU);
+    try {
+      if (encoders().find(network)) build(encoders(), network, EncoderContext{.input_shape = image, .init = init});
+      if (decoders().find(network))
+        build(decoders(), network, DecoderContext{.latent_size = 1, .output_shape = image, .init = init});
+      return image;
+    } catch (const ConfigError&) {
+    }
+  }
+  throw UsageError("network " + network + " takes none of the images tried: teach image_for one");
+}
+
 Specimen encoder(const std::string& name, Stream& init) {
-  const auto made = build(encoders(), name, EncoderContext{.input_shape = kImage, .init = init});
-  return {made, [made](int64_t step, at::Device device) {
-            const auto features = made->forward(input({kB, 1, 8, 8}, step, device));
+  const auto image = image_for(name);
+  const auto made = build(encoders(), name, EncoderContext{.input_shape = image, .init = init});
+  return {made, [made, image](int64_t step, at::Device device) {
+            const auto features = made->forward(input(joined({kB}, image), step, device));
             check_shape(features, {kB, made->num_features()}, "features");
             EXPECT_FALSE(made->summary().empty());
             return weighted(features);
@@ -71,11 +88,14 @@ Specimen encoder(const std::string& name, Stream& init) {
 }
 
 Specimen decoder(const std::string& name, Stream& init) {
-  const auto made = build(decoders(), name, DecoderContext{.latent_size = kD, .output_shape = {2, 8, 8}, .init = init});
-  EXPECT_TRUE(!made->output_bias().defined() || made->output_bias().numel() == 2 || made->output_bias().numel() == 128);
-  return {made, [made](int64_t step, at::Device device) {
+  auto shape = image_for(name);
+  shape[0] = 2;
+  const auto made = build(decoders(), name, DecoderContext{.latent_size = kD, .output_shape = shape, .init = init});
+  const auto bias = made->output_bias();
+  EXPECT_TRUE(!bias.defined() || bias.numel() == 2 || bias.numel() == 2 * shape[1] * shape[2]);
+  return {made, [made, shape](int64_t step, at::Device device) {
             const auto parameters = made->forward(input({kB, kD}, step, device));
-            check_shape(parameters, {kB, 2, 8, 8}, "parameters of the likelihood");
+            check_shape(parameters, joined({kB}, shape), "parameters of the likelihood");
             return weighted(parameters);
           }};
 }
@@ -211,7 +231,8 @@ Specimen model(const std::string& name, Stream& init) {
             EXPECT_EQ(log_likelihood(variational->decode(latents, batch)).size(-1), kB);
             EXPECT_FALSE(variational->inference_parameters().empty());
             const torch::NoGradGuard no_grad;
-            if (auto* can = dynamic_cast<Samples*>(made.get())) check_shape(can->sample(rows_without_fields(3), 1, noise), {3, 1, 8, 8}, "samples");
+            if (auto* can = dynamic_cast<Samples*>(made.get()))
+              check_shape(can->sample(rows_without_fields(3), 1, noise), {3, 1, 8, 8}, "samples");
             if (auto* can = dynamic_cast<Reconstructs*>(made.get())) check_shape(can->reconstruct(batch), {kB, 1, 8, 8}, "x");
             if (auto* can = dynamic_cast<Encodes*>(made.get())) {
               EXPECT_EQ(can->encode(batch).size(0), kB);
