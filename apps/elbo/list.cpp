@@ -5,6 +5,7 @@
 #include "elbo/base/json.h"
 #include "elbo/base/table.h"
 #include "elbo/base/text.h"
+#include "reference.h"
 
 namespace elbo {
 namespace {
@@ -23,13 +24,26 @@ Json to_json(const FieldDoc& field) {
               {"range", field.range}, {"doc", field.doc},   {"required", field.required}};
 }
 
+std::string options_table(const std::vector<FieldDoc>& fields, const std::string& first) {
+  Table table({{.title = first}, {.title = "type"}, {.title = "default"}, {.title = "range"}, {.title = "meaning"}});
+  for (const auto& field : fields) {
+    table.row({field.name, field.type, field.required ? "(required)" : field.default_text, field.range, field.doc});
+  }
+  return table.str();
+}
+
 }  // namespace
 
 int run_list(const std::vector<std::string>& words) {
   CommandLine line("list", "Lists the components of every axis, or of one: what may stand after `type:`.", "[AXIS]",
                    {"elbo list", "elbo list objective", "elbo list --json"});
   line.add()("json", "one JSON object: axis -> [{name, source, options}]");
+  line.add()("markdown", "the whole reference, as in docs/reference.md");
   if (!line.parse(words, 0, 1)) return 0;
+  if (line.has("markdown")) {
+    std::cout << reference_markdown();
+    return 0;
+  }
   std::vector<const CatalogBase*> catalogs = all_catalogs();
   if (!line.positional().empty()) catalogs = {&catalog_named(line.positional()[0])};
   if (line.has("json")) {
@@ -54,24 +68,29 @@ int run_list(const std::vector<std::string>& words) {
 }
 
 int run_describe(const std::vector<std::string>& words) {
-  CommandLine line("describe", "Explains one component: its source, options, ranges and defaults.", "AXIS/NAME",
-                   {"elbo describe objective/iwae", "elbo describe schedule/cosine"});
+  CommandLine line("describe", "Explains one component: its source, options, ranges and defaults; or a section of the config.",
+                   "AXIS/NAME", {"elbo describe objective/iwae", "elbo describe schedule/cosine", "elbo describe training"});
   if (!line.parse(words, 1, 1)) return 0;
   const auto parts = split(line.positional()[0], '/');
+  for (const auto& section : config_sections()) {
+    if (parts.size() != 1 || section.name != parts[0]) continue;
+    std::cout << section.name << ": " << section.about << "\n\n" << options_table(section.fields, "key");
+    return 0;
+  }
+  if (parts.size() == 1) {
+    const auto& catalog = catalog_named(parts[0]);
+    throw UsageError("got " + in_quotes(parts[0]) + ", expected AXIS/NAME: " + parts[0] + "/ and one of " +
+                     join(catalog.names(), ", "));
+  }
   if (parts.size() != 2)
     throw UsageError("got " + in_quotes(line.positional()[0]) + ", expected AXIS/NAME such as objective/iwae");
   const auto& catalog = catalog_named(parts[0]);
   const auto& entry = catalog.get(parts[1]);
   std::cout << catalog.axis() << " " << entry.name << ": " << entry.source << "\n\n";
   const auto fields = catalog.describe(entry.name);
-  if (fields.empty()) std::cout << "It has no options.\n";
-  if (!fields.empty()) {
-    Table table({{.title = "option"}, {.title = "type"}, {.title = "default"}, {.title = "range"}, {.title = "meaning"}});
-    for (const auto& field : fields) {
-      table.row({field.name, field.type, field.required ? "(required)" : field.default_text, field.range, field.doc});
-    }
-    std::cout << table.str();
-  }
+  std::cout << (fields.empty() ? "It has no options.\n" : options_table(fields, "option"));
+  if (const auto& shorthand = catalog.shorthand(); shorthand && shorthand->type == entry.name)
+    std::cout << "\nA plain number stands for {type: " << shorthand->type << ", " << shorthand->field << ": NUMBER}.\n";
   return 0;
 }
 
