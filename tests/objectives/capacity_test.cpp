@@ -107,14 +107,14 @@ struct Training {
 
 TEST(SlowCapacity, KlFollowsTheCapacityAndLatentsAwakeInTurn) {
   int64_t last_active = 0;
-  for (const double C : {0.5, 2.0, 5.0}) {
+  for (const double C : {1.0, 2.0, 5.0}) {
     Training training(0.1);
     CapacityConfig config;
     config.capacity.set("linear", LinearScheduleConfig{.from = 0, .to = C, .steps = 3000});
-    config.gamma = 100;
+    config.gamma = 1000;
     const auto objective = make_capacity(config, training.model, {});
     torch::optim::Adam adam(std::vector<Tensor>{training.model.W, training.model.A, training.model.c, training.model.log_var},
-                            torch::optim::AdamOptions(2e-3));
+                            torch::optim::AdamOptions(4e-4));
     std::vector<double> kls, targets;
     for (int64_t i = 0; i < 4000; ++i) {
       const double kl = training.step(*objective, adam, i, 4000);
