@@ -1,4 +1,8 @@
 #pragma once
+#include <array>
+#include <string_view>
+#include <utility>
+
 #include "elbo/math/schedule.h"
 
 namespace elbo {
