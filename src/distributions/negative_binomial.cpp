@@ -3,6 +3,18 @@
 #include "formulas.h"
 
 namespace elbo {
+namespace {
+
+/// log Gamma(r + x) - log Gamma(r), in float64; from r = 100 on by Stirling's series, as the two grow alike.
+Tensor log_rising(const Tensor& r, const Tensor& x) {
+  constexpr double kFar = 100;
+  const auto near = r.clamp_max(kFar), far = r.clamp_min(kFar), end = far + x;
+  const auto rest = [](const Tensor& z) { return (1. / 12 - (1. / 360 - 1. / 1260 / z.square()) / z.square()) / z; };
+  const auto series = (end - 0.5) * torch::log1p(x / far) + x * (far.log() - 1) + rest(end) - rest(far);
+  return torch::where(r < kFar, torch::lgamma(near + x) - torch::lgamma(near), series);
+}
+
+}  // namespace
 
 NegativeBinomial::NegativeBinomial(Tensor total_count, Tensor logits, int64_t event_dims)
     : Distribution(logits, event_dims), total_count_(std::move(total_count)), logits_(std::move(logits)) {
@@ -29,7 +41,7 @@ Tensor NegativeBinomial::do_log_prob(const Tensor& value) const {
 Tensor NegativeBinomial::do_log_prob_per_element(const Tensor& value) const {
   // In float64: as total_count grows the terms do, and their sum does not.
   const auto x = value.to(torch::kDouble), r = total_count_.to(torch::kDouble), logits = logits_.to(torch::kDouble);
-  const auto log_choices = torch::lgamma(r + x) - torch::lgamma(x + 1) - torch::lgamma(r);
+  const auto log_choices = log_rising(r, x) - torch::lgamma(x + 1);
   return (log_choices + r * torch::log_sigmoid(-logits) + x * torch::log_sigmoid(logits)).to(logits_.scalar_type());
 }
 

@@ -132,6 +132,11 @@ TEST(PickClass, ReachesEveryClassWhateverTheSumIs) {
   }
 }
 
+TEST(PickClass, StaysInRangeWhereRoundingReachesTheWholeSum) {
+  expect_equal(elbo::detail::pick_class(values({0.5, 0.5 + 0x1p-47}), values({1 - 0x1p-53})), torch::tensor({1}));
+  expect_equal(elbo::detail::pick_class(values({NAN, NAN}), values({0.5})), torch::tensor({0}));  // a step that is skipped later
+}
+
 TEST(Categorical, RefusesAClassAxisOutsideTheEvent) {
   EXPECT_THROW(Categorical(torch::zeros({2, 3, 4}), 1, -3), ShapeError);
   EXPECT_THROW(Categorical(torch::zeros({2, 3, 4}), 1, 1), ShapeError);

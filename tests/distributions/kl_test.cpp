@@ -5,8 +5,14 @@
 #include "elbo/base/error.h"
 #include "elbo/distributions/bernoulli.h"
 #include "elbo/distributions/categorical.h"
+#include "elbo/distributions/continuous_bernoulli.h"
+#include "elbo/distributions/laplace.h"
+#include "elbo/distributions/log_normal.h"
 #include "elbo/distributions/mixture.h"
+#include "elbo/distributions/multivariate_normal.h"
 #include "elbo/distributions/normal.h"
+#include "elbo/distributions/one_hot_categorical.h"
+#include "elbo/distributions/poisson.h"
 #include "elbo/math/numeric.h"
 #include "support/gradients.h"
 
@@ -32,11 +38,54 @@ std::vector<Pair> pairs() {
       {"bernoulli, bernoulli", std::make_shared<Bernoulli>(wavy({2, 3}) * 2, 1), std::make_shared<Bernoulli>(wavy({2, 3}, 1), 1)},
       {"categorical, categorical", std::make_shared<Categorical>(wavy({2, 3, 4}), 1),
        std::make_shared<Categorical>(wavy({2, 3, 4}, 2), 1)},
+      {"continuous_bernoulli, continuous_bernoulli", std::make_shared<ContinuousBernoulli>(wavy({2, 3}) * 4),
+       std::make_shared<ContinuousBernoulli>(wavy({2, 3}, 1) * 2)},
+      {"laplace, laplace", std::make_shared<Laplace>(wavy({2, 3}), wavy({2, 3}, 1)),
+       std::make_shared<Laplace>(wavy({2, 3}, 2), wavy({2, 3}, 3))},
+      {"log_normal, log_normal", std::make_shared<LogNormal>(wavy({2, 3}), wavy({2, 3}, 1)),
+       std::make_shared<LogNormal>(wavy({2, 3}, 2), wavy({2, 3}, 3))},
+      {"poisson, poisson", std::make_shared<Poisson>(wavy({2, 3}) * 2), std::make_shared<Poisson>(wavy({2, 3}, 1))},
   };
 }
 
+/// Those that don't factorise over the event.
+std::vector<Pair> joint_pairs() {
+  const auto factor = [](double phase) { return wavy({2, 3, 3}, phase) / 2 + 1.3 * torch::eye(3, torch::kDouble); };
+  const auto q = std::make_shared<MultivariateNormal>(wavy({2, 3}), factor(0)),
+             p = std::make_shared<MultivariateNormal>(wavy({2, 3}, 2), factor(1));
+  const auto independent = std::make_shared<Normal>(wavy({2, 3}), wavy({2, 3}, 1));
+  const auto standard = std::make_shared<StandardNormal>(Shape{2}, Shape{3}, torch::kDouble);
+  return {
+      {"multivariate_normal, multivariate_normal", q, p},
+      {"multivariate_normal, normal", q, independent},
+      {"multivariate_normal, standard_normal", q, standard},
+      {"normal, multivariate_normal", independent, p},
+      {"standard_normal, multivariate_normal", standard, p},
+      {"one_hot_categorical, one_hot_categorical", std::make_shared<OneHotCategorical>(wavy({2, 3, 4}), 2),
+       std::make_shared<OneHotCategorical>(wavy({2, 3, 4}, 2), 2)},
+  };
+}
+
+std::vector<Pair> all_pairs() {
+  auto all = pairs();
+  for (auto& pair : joint_pairs()) all.push_back(std::move(pair));
+  return all;
+}
+
+TEST(Kl, JointPairsHaveNoUnits) {
+  for (const auto& [what, q, p] : joint_pairs()) {
+    SCOPED_TRACE(what);
+    EXPECT_TRUE(has_closed_form_kl(*q, *p));
+    EXPECT_THROW(kl_per_unit(*q, *p), UsageError);
+    EXPECT_EQ(kl(*q, *p).sizes(), Shape{2});
+    EXPECT_TRUE((kl(*q, *p) > 1e-3).all().item<bool>());
+    expect_close(kl(*q, *q), 0, 0, 1e-14);
+  }
+  EXPECT_THROW(kl(*joint_pairs()[0].q, StandardNormal({2}, {4}, torch::kDouble)), ShapeError);
+}
+
 TEST(Kl, MonteCarloAgreesWithinFourStandardErrors) {
-  for (const auto& [what, q, p] : pairs()) {
+  for (const auto& [what, q, p] : all_pairs()) {
     SCOPED_TRACE(what);
     Stream stream(11, "kl_test", torch::kCPU, 0, torch::kDouble);
     const auto z = q->sample({50'000, 2}, stream);
@@ -92,6 +141,15 @@ TEST(Kl, GradientsMatchFiniteDifferences) {
                           {wavy({2, 3}) * 2, wavy({2, 3}, 1)});
   expect_gradient_matches([](const std::vector<Tensor>& in) { return kl(Categorical(in[0], 1, -2), Categorical(in[1], 1, -1)); },
                           {wavy({2, 4, 3}), wavy({2, 3, 4}, 1)});
+  const auto check = [](auto divergence, std::vector<Tensor> in) { expect_gradient_matches(divergence, std::move(in)); };
+  using In = const std::vector<Tensor>&;
+  const auto a = wavy({2, 3}), b = wavy({2, 3}, 1), c = wavy({2, 3}, 2), d = wavy({2, 3}, 3);
+  check([](In in) { return kl(Laplace(in[0], in[1]), Laplace(in[2], in[3])); }, {a, b, c, d});
+  check([](In in) { return kl(LogNormal(in[0], in[1]), LogNormal(in[2], in[3])); }, {a, b, c, d});
+  check([](In in) { return kl(Poisson(in[0]), Poisson(in[1])); }, {a, b});
+  check([](In in) { return kl(ContinuousBernoulli(in[0]), ContinuousBernoulli(in[1])); }, {4 * a, b});
+  check([](In in) { return kl(MultivariateNormal(in[0], in[1]), MultivariateNormal(in[2], in[3])); },
+        {a, wavy({2, 3, 3}) / 2 + torch::eye(3, torch::kDouble), c, wavy({2, 3, 3}, 1) / 2 + torch::eye(3, torch::kDouble)});
 }
 
 TEST(Kl, ImpossibleEventsOfQCountNothingAndOfPMakeItInfinite) {
