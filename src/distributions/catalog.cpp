@@ -1,18 +1,33 @@
 #include "elbo/distributions/bernoulli_likelihood.h"
 #include "elbo/distributions/categorical_likelihood.h"
+#include "elbo/distributions/continuous_bernoulli_likelihood.h"
+#include "elbo/distributions/count_likelihoods.h"
+#include "elbo/distributions/discretized_logistic_likelihood.h"
+#include "elbo/distributions/laplace_likelihood.h"
 #include "elbo/distributions/mixture_prior.h"
 #include "elbo/distributions/normal_likelihood.h"
 #include "elbo/distributions/normal_posterior.h"
 #include "elbo/distributions/normal_prior.h"
 #include "elbo/distributions/standard_normal_prior.h"
+#include "elbo/distributions/student_t_likelihood.h"
+#include "elbo/distributions/table_likelihood.h"
 
 namespace elbo {
 
 Catalog<Likelihood, const LikelihoodContext&>& likelihoods() {
-  static auto catalog = Catalog<Likelihood, const LikelihoodContext&>("likelihood")
-                            .add("bernoulli", "Kingma & Welling 2014, appendix C.1", make_bernoulli_likelihood)
-                            .add("categorical", "one softmax a position", make_categorical_likelihood)
-                            .add("normal", "Kingma & Welling 2014, appendix C.2; Rybkin et al. 2021", make_normal_likelihood);
+  static auto catalog =
+      Catalog<Likelihood, const LikelihoodContext&>("likelihood")
+          .add("bernoulli", "Kingma & Welling 2014, appendix C.1", make_bernoulli_likelihood)
+          .add("categorical", "one softmax a position", make_categorical_likelihood)
+          .add("continuous_bernoulli", "Loaiza-Ganem & Cunningham 2019 (arXiv:1907.06845)", make_continuous_bernoulli_likelihood)
+          .add("discretized_logistic", "Kingma et al. 2016, appendix C; Salimans et al. 2017",
+               make_discretized_logistic_likelihood)
+          .add("laplace", "absolute errors", make_laplace_likelihood)
+          .add("negative_binomial", "Lopez et al. 2018 (scVI)", make_negative_binomial_likelihood)
+          .add("normal", "Kingma & Welling 2014, appendix C.2; Rybkin et al. 2021", make_normal_likelihood)
+          .add("poisson", "counts", make_poisson_likelihood)
+          .add("student_t", "Takahashi et al. 2018 (IJCAI)", make_student_t_likelihood)
+          .add("table", "Nazabal et al. 2020 (arXiv:1807.03653)", make_table_likelihood);
   return catalog;
 }
 

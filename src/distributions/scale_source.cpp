@@ -1,5 +1,6 @@
 #include "elbo/distributions/scale_source.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "elbo/distributions/bernoulli_likelihood.h"
@@ -8,16 +9,26 @@ namespace elbo::detail {
 
 Tensor bounded_log_scale(const Tensor& x) { return kMinLogScale + torch::softplus(x - kMinLogScale); }
 
+Shape first_times(Shape shape, int64_t factor) {
+  if (shape.empty()) shape = {1};
+  shape[0] *= factor;
+  return shape;
+}
+
+Halves halves_of(const Tensor& parameters, const Shape& event_shape) {
+  const auto own = static_cast<int64_t>(std::max<size_t>(event_shape.size(), 1));
+  const auto halves = parameters.chunk(2, -own);
+  const auto shape = joined(parameters.sizes().slice(0, parameters.dim() - own), event_shape);
+  return {halves[0].reshape(shape), halves[1].reshape(shape)};
+}
+
 ScaleSource::ScaleSource(torch::nn::Module& owner, DecoderVariance variance, double scale, MeanActivation mean, Shape event_shape)
     : variance_(variance), log_start_(std::log(scale)), mean_(mean), event_shape_(std::move(event_shape)) {
   if (variance_ == DecoderVariance::learned) log_scale_ = owner.register_parameter("log_scale", torch::full({}, log_start_));
 }
 
 Shape ScaleSource::parameter_shape() const {
-  if (variance_ != DecoderVariance::per_pixel) return event_shape_;
-  auto shape = event_shape_.empty() ? Shape{1} : event_shape_;
-  shape[0] *= 2;
-  return shape;
+  return variance_ == DecoderVariance::per_pixel ? first_times(event_shape_, 2) : event_shape_;
 }
 
 LocationAndScale ScaleSource::split(const Tensor& parameters) const {
@@ -26,11 +37,8 @@ LocationAndScale ScaleSource::split(const Tensor& parameters) const {
     case DecoderVariance::learned:
       return {activated(parameters), bounded_log_scale(log_scale_)};
     case DecoderVariance::per_pixel: {
-      const auto own = static_cast<int64_t>(parameter_shape().size());
-      const auto halves = parameters.chunk(2, -own);
-      const auto shape = joined(parameters.sizes().slice(0, parameters.dim() - own), event_shape_);
-      const auto half_log_var = 0.5 * halves[1].reshape(shape);
-      return {activated(halves[0].reshape(shape)), bounded_log_scale(half_log_var + log_start_)};
+      const auto [location, log_var] = halves_of(parameters, event_shape_);
+      return {activated(location), bounded_log_scale(0.5 * log_var + log_start_)};
     }
     case DecoderVariance::fixed:
     case DecoderVariance::optimal:

@@ -17,8 +17,8 @@ using namespace std::string_view_literals;
 
 // By the distribution's own name: what isn't here is refused rather than guessed, as a wrong offset is off by whole bits.
 constexpr std::array kMasses = {
-    "bernoulli"sv,           "categorical"sv, "discretized_logistic"sv, "discretized_logistic_mixture"sv, "negative_binomial"sv,
-    "one_hot_categorical"sv, "poisson"sv};
+    "bernoulli"sv,   "categorical"sv,       "discretized_logistic"sv, "discretized_logistic_mixture"sv,
+    "grey_levels"sv, "negative_binomial"sv, "one_hot_categorical"sv,  "poisson"sv};
 constexpr std::array kDensities = {
     "continuous_bernoulli"sv, "laplace"sv, "log_normal"sv, "multivariate_normal"sv, "normal"sv, "student_t"sv, "transformed"sv};
 

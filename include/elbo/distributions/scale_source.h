@@ -36,6 +36,17 @@ namespace detail {
 inline constexpr double kMinLogScale = -6;
 Tensor bounded_log_scale(const Tensor& x);
 
+/// A shape with `factor` times as many first elements; [] counts as [1].
+Shape first_times(Shape shape, int64_t factor);
+
+/// The two halves of a decoder's output along its first extent, each [batch..., event...].
+struct Halves {
+  Tensor first = {};
+  Tensor second = {};
+};
+/// Shapes: [batch..., first_times(event, 2)...].
+Halves halves_of(const Tensor& parameters, const Shape& event_shape);
+
 /// Where the location is and how wide: what a decoder's output means to a likelihood of real numbers.
 struct LocationAndScale {
   Tensor location = {};   // [batch..., event...]
