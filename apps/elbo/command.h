@@ -17,6 +17,7 @@ struct Command {
 
 // One file a subcommand.
 int run_train(const std::vector<std::string>& words);
+int run_sweep(const std::vector<std::string>& words);
 int run_evaluate(const std::vector<std::string>& words);
 int run_sample(const std::vector<std::string>& words);
 int run_reconstruct(const std::vector<std::string>& words);
@@ -24,6 +25,9 @@ int run_list(const std::vector<std::string>& words);
 int run_describe(const std::vector<std::string>& words);
 int run_import(const std::vector<std::string>& words);
 int run_config(const std::vector<std::string>& words);
+int run_traverse(const std::vector<std::string>& words);
+int run_encode(const std::vector<std::string>& words);
+int run_report(const std::vector<std::string>& words);
 int run_info(const std::vector<std::string>& words);
 int run_doctor(const std::vector<std::string>& words);
 

@@ -18,6 +18,7 @@ namespace {
 const std::vector<Command>& commands() {
   static const std::vector<Command> table = {
       {"train", "train the experiment of a YAML file", run_train},
+      {"sweep", "train a grid of settings for several seeds; one table", run_sweep},
       {"evaluate", "measure a run: bound, log-likelihood, active units, …", run_evaluate},
       {"sample", "draw new data from a run's model, as a picture or an npz", run_sample},
       {"reconstruct", "show data beside its reconstructions", run_reconstruct},

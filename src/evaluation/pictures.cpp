@@ -39,9 +39,9 @@ GridLayout layout(const Image& tile, int columns) {
 
 }  // namespace
 
-std::optional<Image> sample_grid(const Tensor& pictures) {
+std::optional<Image> sample_grid(const Tensor& pictures, int columns) {
   if (!are_pictures(pictures)) return std::nullopt;
-  const auto columns = static_cast<int>(std::ceil(std::sqrt(static_cast<double>(pictures.size(0)))));
+  if (columns == 0) columns = static_cast<int>(std::ceil(std::sqrt(static_cast<double>(pictures.size(0)))));
   const auto images = to_images(pictures);
   return make_grid(images, layout(images.front(), columns));
 }
