@@ -1,9 +1,8 @@
 #include "elbo/models/vae.h"
 
-#include <utility>
-
 #include "elbo/base/error.h"
 #include "elbo/math/precision.h"
+#include "elbo/models/observe.h"
 
 namespace elbo {
 namespace {
@@ -18,7 +17,9 @@ const FieldSpec& field_x(const DataSpec& spec) {
 
 Vae::Vae(const VaeConfig& config, const ModelContext& context) : latent_size_(config.latent_size) {
   const auto& x = field_x(context.spec);
-  encoder_ = register_module("encoder", config.encoder.make({.input_shape = x.shape, .init = context.init}));
+  if (x.kind == ValueKind::table) table_.emplace(x.columns);
+  const auto input_shape = table_ ? Shape{table_->size()} : x.shape;
+  encoder_ = register_module("encoder", config.encoder.make({.input_shape = input_shape, .init = context.init}));
   posterior_ = register_module(
       "posterior",
       config.posterior.make({.num_features = encoder_->num_features(), .latent_size = latent_size_, .init = context.init}));
@@ -41,10 +42,14 @@ std::string Vae::summary() const {
   return encoder_->summary() + " | " + std::to_string(latent_size_) + " | " + decoder_->summary();
 }
 
-DistributionPtr Vae::infer(const Tensor& x) { return posterior_->forward(encoder_->forward(x)); }
+DistributionPtr Vae::posterior_of(const Field& x) {
+  return posterior_->forward(encoder_->forward(table_ ? (*table_)(x) : x.value));
+}
+
+DistributionPtr Vae::infer(const Tensor& x) { return posterior_of({.value = x}); }
 
 Latents Vae::infer(const Batch& batch, int64_t K, Noise& noise) {
-  const auto q = infer(batch.at("x"));
+  const auto q = posterior_of(batch.fields.at("x"));
   const auto B = batch.size();
   return {.layers = {{.name = "z", .q = q, .p = prior_->forward(B), .z = q->rsample({K, B}, noise)}}};
 }
@@ -64,13 +69,7 @@ Tensor Vae::decoded_parameters(const Tensor& z) {
 DistributionPtr Vae::decode(const Tensor& z) { return likelihood_->forward(decoded_parameters(z)); }
 
 std::vector<Observation> Vae::decode(const Latents& latents, const Batch& batch) {
-  const auto parameters = decoded_parameters(latents.layers.back().z);
-  const auto& x = batch.fields.at("x");
-  Observation observation{.name = "x", .likelihood = likelihood_->forward(parameters), .target = x.value, .valid = x.valid};
-  if (const auto surrogate = is_training() ? likelihood_->surrogate(parameters, x.value) : nullptr) {
-    observation.reported = std::exchange(observation.likelihood, surrogate);
-  }
-  return {observation};
+  return {observe(*likelihood_, decoded_parameters(latents.layers.back().z), batch.fields.at("x"))};
 }
 
 std::vector<Tensor> Vae::inference_parameters() {
@@ -87,9 +86,9 @@ Tensor Vae::sample(const Batch& given, double temperature, Noise& noise) {
   return decode(z)->mean();
 }
 
-Tensor Vae::reconstruct(const Batch& batch) { return decode(infer(batch.at("x"))->mean())->mean(); }
+Tensor Vae::reconstruct(const Batch& batch) { return decode(encode(batch))->mean(); }
 
-Tensor Vae::encode(const Batch& batch) { return infer(batch.at("x"))->mean(); }
+Tensor Vae::encode(const Batch& batch) { return posterior_of(batch.fields.at("x"))->mean(); }
 
 Tensor Vae::decode_code(const Tensor& z, const Batch&) { return decode(z)->mean(); }
 

@@ -1,10 +1,13 @@
 #pragma once
+#include <optional>
+
 #include "elbo/distributions/likelihood.h"
 #include "elbo/distributions/posterior.h"
 #include "elbo/distributions/prior.h"
 #include "elbo/models/abilities.h"
 #include "elbo/models/model.h"
 #include "elbo/nn/network.h"
+#include "elbo/nn/table_features.h"
 
 namespace elbo {
 
@@ -41,7 +44,8 @@ struct VaeConfig {
   }
 };
 
-/// Reads field `x`. Parameters: encoder.*, posterior.*, prior.*, decoder.*, likelihood.*.
+/// Reads field `x`; a table's encoder gets its TableFeatures. Parameters: encoder.*, posterior.*, prior.*, decoder.*,
+/// likelihood.*.
 class Vae final : public Model, public Variational, public Samples, public Reconstructs, public Encodes, public Decodes {
  public:
   Vae(const VaeConfig& config, const ModelContext& context);
@@ -56,7 +60,7 @@ class Vae final : public Model, public Variational, public Samples, public Recon
 
   /// p(x | z). Shapes: z [..., D] -> batch [...], event of x.
   DistributionPtr decode(const Tensor& z);
-  /// q(z | x). Shapes: x [B, event...] -> batch [B], event [D].
+  /// q(z | x), every element of x there. Shapes: x [B, event...] -> batch [B], event [D].
   DistributionPtr infer(const Tensor& x);
 
   Tensor sample(const Batch& given, double temperature, Noise& noise) override;
@@ -66,10 +70,12 @@ class Vae final : public Model, public Variational, public Samples, public Recon
   Tensor decode_code(const Tensor& z, const Batch& given) override;
 
  private:
+  DistributionPtr posterior_of(const Field& x);
   /// The likelihood's parameters. Shapes: [..., D] -> [..., parameter_shape...].
   Tensor decoded_parameters(const Tensor& z);
 
   int64_t latent_size_;
+  std::optional<TableFeatures> table_ = {};
   std::shared_ptr<Encoder> encoder_;
   std::shared_ptr<Posterior> posterior_;
   std::shared_ptr<Prior> prior_;
