@@ -1,8 +1,5 @@
 #include "elbo/nn/mlp.h"
 
-#include <torch/nn/modules/container/modulelist.h>
-#include <torch/nn/modules/linear.h>
-
 #include "elbo/base/array.h"
 #include "elbo/base/error.h"
 
@@ -15,16 +12,23 @@ double num_parameters(const std::vector<int64_t>& sizes) {
   return total;
 }
 
-/// Registers `layers` under the module and returns it: sizes[0] -> sizes[1] -> …
-torch::nn::ModuleList register_layers(torch::nn::Module& module, const std::vector<int64_t>& sizes) {
-  torch::nn::ModuleList layers;
-  for (size_t i = 1; i < sizes.size(); ++i) layers->push_back(torch::nn::Linear(sizes[i - 1], sizes[i]));
-  module.register_module("layers", layers);
+using LayerList = std::vector<std::shared_ptr<Layer>>;
+
+std::shared_ptr<Layer> linear(const MlpConfig& config, int64_t from, int64_t to, Stream& init) {
+  return std::make_shared<Layer>(
+      LayerOptions{.in = from, .out = to, .parametrization = config.parametrization, .init = weight_init(config.init)}, init);
+}
+
+/// sizes[0] -> sizes[1] -> …, registered under the module as `layers`.
+LayerList register_layers(torch::nn::Module& module, const MlpConfig& config, const std::vector<int64_t>& sizes, Stream& init) {
+  LayerList layers;
+  for (size_t i = 1; i < sizes.size(); ++i) layers.push_back(linear(config, sizes[i - 1], sizes[i], init));
+  register_list(module, "layers", layers);
   return layers;
 }
 
-Tensor through(torch::nn::ModuleList& layers, Tensor h, Activation activation) {
-  for (const auto& layer : *layers) h = activate(layer->as<torch::nn::Linear>()->forward(h), activation);
+Tensor through(const LayerList& layers, Tensor h, Activation activation) {
+  for (const auto& layer : layers) h = activate(layer->forward(h), activation);
   return h;
 }
 
@@ -47,9 +51,7 @@ class MlpEncoder final : public Encoder {
         sizes_(with_first(num_elements(input_shape_), config.hidden)),
         activation_(config.activation) {
     check_num_parameters(num_parameters(sizes_), "mlp encoder");
-    const DefaultGeneratorGuard guard;
-    layers_ = register_layers(*this, sizes_);
-    init_module(*this, config.init, context.init);
+    layers_ = register_layers(*this, config, sizes_, context.init);
   }
 
   Tensor forward(const Tensor& x) override {
@@ -63,7 +65,7 @@ class MlpEncoder final : public Encoder {
   Shape input_shape_;
   std::vector<int64_t> sizes_;
   Activation activation_;
-  torch::nn::ModuleList layers_ = nullptr;
+  LayerList layers_;
 };
 
 class MlpDecoder final : public Decoder {
@@ -75,10 +77,8 @@ class MlpDecoder final : public Decoder {
     auto all = sizes_;
     all.push_back(num_elements(output_shape_));
     check_num_parameters(num_parameters(all), "mlp decoder");
-    const DefaultGeneratorGuard guard;
-    layers_ = register_layers(*this, sizes_);
-    output_ = register_module("output", torch::nn::Linear(sizes_.back(), num_elements(output_shape_)));
-    init_module(*this, config.init, context.init);
+    layers_ = register_layers(*this, config, sizes_, context.init);
+    output_ = register_module("output", linear(config, sizes_.back(), num_elements(output_shape_), context.init));
   }
 
   Tensor forward(const Tensor& z) override {
@@ -86,14 +86,14 @@ class MlpDecoder final : public Decoder {
     return output_->forward(through(layers_, z, activation_)).reshape(joined({z.size(0)}, output_shape_));
   }
   std::string summary() const override { return chain(sizes_) + "-" + std::to_string(num_elements(output_shape_)); }
-  Tensor output_bias() override { return output_->bias; }
+  Tensor output_bias() override { return output_->bias(); }
 
  private:
   Shape output_shape_;
   std::vector<int64_t> sizes_;
   Activation activation_;
-  torch::nn::ModuleList layers_ = nullptr;
-  torch::nn::Linear output_ = nullptr;
+  LayerList layers_;
+  std::shared_ptr<Layer> output_;
 };
 
 }  // namespace

@@ -1,14 +1,9 @@
 #include "elbo/nn/network.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include "elbo/base/error.h"
 #include "elbo/config/yaml.h"
 #include "elbo/nn/conv.h"
 #include "elbo/nn/mlp.h"
-#include "golden/nn.h"
-#include "support/tensors.h"
+#include "nn/networks.h"
 
 namespace elbo {
 namespace network_test {
@@ -17,22 +12,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-Stream init_stream(uint64_t seed = 1) { return Stream(seed, "init", at::kCPU); }
-
-std::vector<std::string> names_and_shapes(const torch::nn::Module& module) {
-  std::vector<std::string> words;
-  for (const auto& entry : module.named_parameters()) words.push_back(entry.key() + " " + shape_text(entry.value().sizes()));
-  return words;
-}
-
-/// Float64, element j of the i-th parameter 0.4 sin(1.7 j + i), as scripts/make_golden_nn.py does.
-void fill(torch::nn::Module& module) {
-  const torch::NoGradGuard no_grad;
-  module.to(torch::kDouble);
-  double phase = 0;
-  for (auto& parameter : module.parameters()) parameter.copy_(0.4 * wavy(parameter.sizes(), phase++));
-}
-
 template <class Network>
 void expect_same_weights(const Network& a, const Network& b) {
   const auto first = a.parameters(), second = b.parameters();
@@ -40,15 +19,8 @@ void expect_same_weights(const Network& a, const Network& b) {
   for (size_t i = 0; i < first.size(); ++i) expect_equal(first[i].detach(), second[i].detach());
 }
 
-void expect_gradient_everywhere(const torch::nn::Module& module, const Tensor& output) {
-  (output * wavy(output.sizes(), 0.2).to(torch::kFloat)).sum().backward();
-  for (const auto& entry : module.named_parameters()) {
-    SCOPED_TRACE(entry.key());
-    ASSERT_TRUE(entry.value().grad().defined());
-    expect_finite(entry.value().grad());
-    EXPECT_GT(entry.value().grad().abs().max().item<float>(), 0);
-  }
-}
+/// An image size that the networks of every name take with their defaults.
+int64_t size_for(const std::string& name) { return name == "conv64" ? 64 : 16; }
 
 struct Holder {  // as a model's config has them
   EncoderChoice encoder{encoders, "mlp"};
@@ -182,19 +154,21 @@ TEST(Networks, SameSeedSameBitsWhateverTheDefaultGeneratorDid) {
   for (const auto& name : encoders().names()) {
     SCOPED_TRACE(name);
     auto first = init_stream(7), second = init_stream(7), other = init_stream(8);
-    const auto a = encoders().make(name, {.input_shape = {1, 8, 8}, .init = first});
+    const Shape shape = {1, size_for(name), size_for(name)};
+    const auto a = encoders().make(name, {.input_shape = shape, .init = first});
     torch::rand({3});
-    const auto b = encoders().make(name, {.input_shape = {1, 8, 8}, .init = second});
-    const auto c = encoders().make(name, {.input_shape = {1, 8, 8}, .init = other});
+    const auto b = encoders().make(name, {.input_shape = shape, .init = second});
+    const auto c = encoders().make(name, {.input_shape = shape, .init = other});
     expect_same_weights(*a, *b);
     EXPECT_FALSE(a->parameters()[0].equal(c->parameters()[0]));
   }
   for (const auto& name : decoders().names()) {
     SCOPED_TRACE(name);
     auto first = init_stream(7), second = init_stream(7);
-    const auto a = decoders().make(name, {.latent_size = 3, .output_shape = {1, 8, 8}, .init = first});
+    const Shape shape = {1, size_for(name), size_for(name)};
+    const auto a = decoders().make(name, {.latent_size = 3, .output_shape = shape, .init = first});
     torch::rand({3});
-    const auto b = decoders().make(name, {.latent_size = 3, .output_shape = {1, 8, 8}, .init = second});
+    const auto b = decoders().make(name, {.latent_size = 3, .output_shape = shape, .init = second});
     expect_same_weights(*a, *b);
   }
 }
@@ -205,8 +179,9 @@ TEST(Networks, BuildingOneLeavesTheDefaultGeneratorAlone) {
     const auto expected = torch::rand({4});
     torch::manual_seed(5);
     auto init = init_stream();
-    encoders().make(name, {.input_shape = {1, 8, 8}, .init = init});
-    decoders().make(name, {.latent_size = 3, .output_shape = {1, 8, 8}, .init = init});
+    const Shape shape = {1, size_for(name), size_for(name)};
+    encoders().make(name, {.input_shape = shape, .init = init});
+    decoders().make(name, {.latent_size = 3, .output_shape = shape, .init = init});
     expect_equal(torch::rand({4}), expected);
   }
 }
@@ -229,6 +204,19 @@ TEST(Networks, RefuseBadOptionsByLine) {
     EXPECT_THAT(error.what(), HasSubstr("a.yaml:2: decoder.channels: "));
     EXPECT_THAT(error.what(), HasSubstr("did you mean 'activation'?"));
   }
+}
+
+TEST(Networks, NormaliseTheirWeightsWhenAsked) {
+  auto init = init_stream();
+  const auto holder = from_yaml(
+      "encoder: {type: conv, channels: [2], hidden: 3, parametrization: spectral_norm}\n"
+      "decoder: {type: mlp, hidden: [5], parametrization: weight_norm}\n");
+  EXPECT_THAT(
+      names_and_shapes(*holder.encoder.make({.input_shape = {1, 4, 4}, .init = init})),
+      ElementsAre("convs.0.bias [2]", "convs.0.weight_orig [2, 1, 4, 4]", "layers.0.bias [3]", "layers.0.weight_orig [3, 8]"));
+  EXPECT_THAT(names_and_shapes(*holder.decoder.make({.latent_size = 2, .output_shape = {4}, .init = init})),
+              ElementsAre("layers.0.bias [5]", "layers.0.weight_g [5, 1]", "layers.0.weight_v [5, 2]", "output.bias [4]",
+                          "output.weight_g [4, 1]", "output.weight_v [4, 5]"));
 }
 
 TEST(OutputBias, IsWrittenByElementOrByChannel) {

@@ -1,4 +1,5 @@
 #pragma once
+#include "elbo/nn/layer.h"
 #include "elbo/nn/network.h"
 
 namespace elbo {
@@ -11,6 +12,7 @@ struct ConvConfig {
   int64_t hidden = 256;
   Activation activation = Activation::relu;
   Init init = Init::pytorch;
+  Parametrization parametrization = Parametrization::none;
 
   template <class F>
   void fields(F& field) {
@@ -19,6 +21,7 @@ struct ConvConfig {
     field("hidden", hidden, "width of the linear layer between convolutions and latents", between(1, 1 << 20));
     field("activation", activation, "nonlinearity after each layer");
     field("init", init, "initialisation of the weights");
+    field("parametrization", parametrization, "of every layer's weight: none, weight_norm, spectral_norm");
   }
 };
 

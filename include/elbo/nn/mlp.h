@@ -1,4 +1,5 @@
 #pragma once
+#include "elbo/nn/layer.h"
 #include "elbo/nn/network.h"
 
 namespace elbo {
@@ -9,12 +10,14 @@ struct MlpConfig {
   std::vector<int64_t> hidden = {200, 200};
   Activation activation = Activation::tanh;
   Init init = Init::xavier_uniform;
+  Parametrization parametrization = Parametrization::none;
 
   template <class F>
   void fields(F& field) {
     field("hidden", hidden, "widths of the hidden layers, first to last; [] makes it linear", between(1, 1 << 20));
     field("activation", activation, "nonlinearity after each hidden layer");
     field("init", init, "initialisation of the weights");
+    field("parametrization", parametrization, "of every layer's weight: none, weight_norm, spectral_norm");
   }
 };
 
