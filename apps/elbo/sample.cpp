@@ -1,3 +1,4 @@
+#include <charconv>
 #include <filesystem>
 #include <iostream>
 
@@ -6,26 +7,59 @@
 #include "elbo/base/text.h"
 #include "elbo/data/loader.h"
 #include "elbo/evaluation/evaluator.h"
+#include "elbo/evaluation/granule_noise.h"
 #include "elbo/evaluation/pictures.h"
+#include "elbo/evaluation/table_csv.h"
 #include "elbo/io/npy.h"
 #include "elbo/math/tensors.h"
-#include "elbo/models/abilities.h"
+#include "elbo/models/conditions.h"
+#include "elbo/models/impute.h"
 
 namespace elbo {
 namespace {
 
-enum class OutputKind { png, npz };
+enum class OutputKind { png, npz, csv };
 
 OutputKind output_kind(const std::string& path) {
   const auto extension = std::filesystem::path(path).extension();
   if (extension == ".png") return OutputKind::png;
   if (extension == ".npz") return OutputKind::npz;
-  throw UsageError("--out: got " + in_quotes(path) + ", expected a name that ends in .png or .npz");
+  if (extension == ".csv") return OutputKind::csv;
+  throw UsageError("--out: got " + in_quotes(path) + ", expected a name that ends in .png or .npz, or in .csv for a table");
 }
 
 void write_picture(const std::string& path, const std::optional<Image>& image) {
   if (!image) throw UsageError("--out: these data are no pictures; write them to an .npz");
   write_png(path, *image);
+}
+
+/// The columns of x. Throws: UsageError where it is no table.
+const std::vector<Column>& columns_of(const DataSpec& spec) {
+  const auto x = spec.find("x");
+  if (x == spec.end() || x->second.kind != ValueKind::table) {
+    throw UsageError("--out: these data are no table; write them to an .npz");
+  }
+  return x->second.columns;
+}
+
+int64_t class_number(const std::string& word, const std::string& option) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+  if (error == std::errc() && end == word.data() + word.size()) return value;
+  throw UsageError("--given: got " + in_quotes(option) + ", expected FIELD=CLASS with the number of a class, such as label=3");
+}
+
+/// label=3, or label=0,1,2: the words between commas after a FIELD= are more classes of it.
+GivenClasses given_classes(const std::vector<std::string>& words) {
+  GivenClasses given;
+  std::string field;
+  for (const auto& word : words) {
+    const auto equals = word.find('=');
+    if (equals != std::string::npos) field = word.substr(0, equals);
+    if (field.empty()) throw UsageError("--given: got " + in_quotes(word) + ", expected FIELD=CLASS, such as label=3");
+    given[field].push_back(class_number(equals == std::string::npos ? word : word.substr(equals + 1), word));
+  }
+  return given;
 }
 
 template <class Ability>
@@ -38,9 +72,14 @@ Ability& ability(Model& model, const char* what) {
 
 int run_sample(const std::vector<std::string>& words) {
   CommandLine line("sample", "Draws new data from a run's model: the mean of p(x | z) for z from the prior.", "RUN",
-                   {"elbo sample RUN --out samples.png", "elbo sample RUN --count 1000 --out samples.npz --temperature 0.8"});
+                   {"elbo sample RUN --out samples.png", "elbo sample RUN --count 1000 --out samples.npz --temperature 0.8",
+                    "elbo sample RUN --given label=3", "elbo sample RUN --given label=0,1,2 --count 30"});
   line.add()("count", "how many", cxxopts::value<int64_t>()->default_value("64"));
-  line.add()("out", "a .png grid or an .npz with array x", cxxopts::value<std::string>()->default_value("samples.png"));
+  line.add()("out", "a .png grid, an .npz with array x (and its conditions), or a .csv of a table",
+             cxxopts::value<std::string>()->default_value("samples.png"));
+  line.add()("given",
+             "class of a condition, FIELD=CLASS; several are taken in turn (default: all classes, each a column of the grid)",
+             cxxopts::value<std::vector<std::string>>());
   line.add()("temperature", "scales the spread of z around the prior's mean", cxxopts::value<double>()->default_value("1"));
   line.add()("seed", "seed of the draws", cxxopts::value<int64_t>()->default_value("0"));
   line.add_runtime();
@@ -51,20 +90,33 @@ int run_sample(const std::vector<std::string>& words) {
   const auto temperature = line.get<double>("temperature");
   if (!(temperature >= 0 && temperature < 1e6)) throw UsageError("--temperature: expected a number of 0 or more");
 
+  const auto given = given_classes(line.find<std::vector<std::string>>("given").value_or(std::vector<std::string>{}));
+
   const auto opened = open_run(line.positional()[0], line.runtime(), DataUse::headers);
+  const auto& spec = opened.checkpoint.state().data_spec;
   const torch::NoGradGuard no_grad;
   Stream noise(static_cast<uint64_t>(line.integer("seed", 0, 4294967295)), "sample", opened.experiment.runtime.device);
   auto& samples = ability<Samples>(*opened.experiment.model, "draw samples");
+  const auto conditions = conditions_for(samples, spec, count, given);
+  if (kind == OutputKind::csv) columns_of(spec);  // before the work
   constexpr int64_t kAtOnce = 1024;
   std::vector<Tensor> parts;
   for (int64_t first = 0; first < count; first += kAtOnce) {
-    parts.push_back(samples.sample(rows_without_fields(std::min(kAtOnce, count - first)), temperature, noise).cpu());
+    auto rows = rows_without_fields(std::min(kAtOnce, count - first));
+    for (const auto& [name, field] : conditions.fields) {
+      rows.fields[name] = {.value = field.value.narrow(0, first, rows.size()).to(opened.experiment.runtime.device)};
+    }
+    parts.push_back(samples.sample(rows, temperature, noise).cpu());
   }
   const auto x = torch::cat(parts).contiguous();
   if (kind == OutputKind::png) {
-    write_picture(out, sample_grid(x));
+    write_picture(out, sample_grid(x, static_cast<int>(condition_columns(samples, spec, given))));
+  } else if (kind == OutputKind::csv) {
+    write_output(out, table_csv(columns_of(spec), x));
   } else {
-    write_npz(out, {{"x", view_of(x)}});
+    std::vector<std::pair<std::string, ArrayView>> arrays = {{"x", view_of(x)}};
+    for (const auto& [name, field] : conditions.fields) arrays.emplace_back(name, view_of(field.value));
+    write_npz(out, arrays);
   }
   std::cerr << count_of(count, "sample") << " in " << out << "\n";
   return 0;
@@ -73,46 +125,66 @@ int run_sample(const std::vector<std::string>& words) {
 int run_reconstruct(const std::vector<std::string>& words) {
   CommandLine line(
       "reconstruct", "Shows data of a split, each row above its reconstructions (the mean of p(x | z) at the posterior's mean).",
-      "RUN", {"elbo reconstruct RUN --out reconstructions.png", "elbo reconstruct RUN --count 1000 --out reconstructions.npz"});
-  line.add()("count", "how many rows of the split", cxxopts::value<int64_t>()->default_value("32"));
+      "RUN",
+      {"elbo reconstruct RUN --out reconstructions.png", "elbo reconstruct RUN --count 1000 --out reconstructions.npz",
+       "elbo reconstruct RUN --split test --out filled.csv"});
+  line.add()("count", "how many rows of the split (default: 32, for a .csv all)", cxxopts::value<int64_t>());
   line.add()("split", "train, valid or test", cxxopts::value<std::string>()->default_value("test"));
-  line.add()("out", "a .png grid or an .npz with arrays x, reconstruction and index (and label)",
+  line.add()("out",
+             "a .png grid, an .npz with arrays x, reconstruction and index (and label; of a table valid and imputed), or of a "
+             "table a .csv "
+             "with its missing cells filled",
              cxxopts::value<std::string>()->default_value("reconstructions.png"));
+  line.add()("samples", "importance samples with which a row's missing cells are filled",
+             cxxopts::value<int64_t>()->default_value("1000"));
   line.add_runtime();
   if (!line.parse(words, 1, 1)) return 0;
   const auto out = line.get<std::string>("out");
   const auto kind = output_kind(out);
-  const auto count = line.integer("count", 1, 1 << 24);
+  constexpr int64_t kAllRows = 0;
+  const auto count = line.has("count") ? line.integer("count", 1, 1 << 24) : kind == OutputKind::csv ? kAllRows : 32;
+  const auto num_samples = line.integer("samples", 1, 1'000'000);
   const auto split = split_named(line.get<std::string>("split"));
 
   const auto opened = open_run(line.positional()[0], line.runtime(), DataUse::load);
   const torch::NoGradGuard no_grad;
   auto& model = ability<Reconstructs>(*opened.experiment.model, "reconstruct");
-  const SequentialLoader loader(opened.experiment.dataset, split, 256, count);
-  std::vector<Tensor> originals, reconstructions, indices, labels;
+  const auto& spec = opened.experiment.dataset->spec();
+  const bool is_table = spec.at("x").kind == ValueKind::table;
+  auto* variational = dynamic_cast<Variational*>(opened.experiment.model.get());
+  if (kind == OutputKind::csv) {  // before the work
+    columns_of(spec);
+    if (!variational) throw UsageError("--out: only variational models fill the cells of a table; write it to an .npz");
+  }
+  const SequentialLoader loader(opened.experiment.dataset, split, is_table ? GranuleNoise::kRows : 256, count);
+  GranuleNoise noise(opened.experiment.seed(), opened.experiment.runtime.device);
+  std::map<std::string, std::vector<Tensor>> parts;
   for (int64_t i = 0; i < loader.num_batches(); ++i) {
     const auto batch = loader.at(i);
-    originals.push_back(batch.at("x").cpu());
-    reconstructions.push_back(model.reconstruct(batch).cpu());
-    indices.push_back(batch.index.cpu());
-    if (batch.has("label")) labels.push_back(batch.at("label").cpu());
-  }
-  const auto x = torch::cat(originals).contiguous();
-  const auto y = torch::cat(reconstructions).contiguous();
-  if (kind == OutputKind::png) {
-    write_picture(out, reconstruction_grid(x, y));
-  } else {
-    const auto index = torch::cat(indices).contiguous();
-    std::vector<std::pair<std::string, ArrayView>> arrays = {
-        {"x", view_of(x)}, {"reconstruction", view_of(y)}, {"index", view_of(index)}};
-    Tensor label;
-    if (!labels.empty()) {
-      label = torch::cat(labels).contiguous();
-      arrays.emplace_back("label", view_of(label));
+    parts["x"].push_back(batch.at("x").cpu());
+    parts["reconstruction"].push_back(model.reconstruct(batch).cpu());
+    parts["index"].push_back(batch.index.cpu());
+    if (batch.has("label")) parts["label"].push_back(batch.at("label").cpu());
+    if (is_table && variational) {
+      const auto& valid = batch.fields.at("x").valid;
+      noise.place(i * GranuleNoise::kRows, 0);
+      parts["imputed"].push_back(impute(*variational, batch, num_samples, noise).cpu());
+      parts["valid"].push_back(valid.defined() ? valid.cpu() : torch::ones_like(batch.at("x"), torch::kBool).cpu());
     }
+  }
+  std::map<std::string, Tensor> whole;
+  for (const auto& [name, tensors] : parts) whole[name] = torch::cat(tensors).contiguous();
+  const auto& x = whole.at("x");
+  if (kind == OutputKind::png) {
+    write_picture(out, reconstruction_grid(x, whole.at("reconstruction")));
+  } else if (kind == OutputKind::csv) {
+    write_output(out, table_csv(columns_of(spec), whole.at("imputed")));
+  } else {
+    std::vector<std::pair<std::string, ArrayView>> arrays;
+    for (const auto& [name, tensor] : whole) arrays.emplace_back(name, view_of(tensor));
     write_npz(out, arrays);
   }
-  std::cerr << count_of(x.size(0), "reconstruction") << " in " << out << "\n";
+  std::cerr << count_of(x.size(0), kind == OutputKind::csv ? "row" : "reconstruction") << " in " << out << "\n";
   return 0;
 }
 

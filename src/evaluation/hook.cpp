@@ -11,6 +11,7 @@
 #include "elbo/evaluation/evaluator.h"
 #include "elbo/evaluation/pictures.h"
 #include "elbo/models/abilities.h"
+#include "elbo/models/conditions.h"
 #include "elbo/models/family.h"
 #include "elbo/training/signals.h"
 
@@ -94,7 +95,10 @@ class EvaluationHook final : public Hook {
     const EvaluationMode mode({parts_.model.get(), parts_.objective.get()});
     if (auto* model = dynamic_cast<Samples*>(parts_.model.get())) {
       GranuleNoise noise(parts_.seed, parts_.device);
-      write("samples", sample_grid(model->sample(rows_without_fields(config_.pictures), 1.0, noise)), state);
+      const auto& spec = parts_.dataset->spec();
+      const auto given = conditions_for(*model, spec, config_.pictures, {}, parts_.device);
+      const auto columns = static_cast<int>(condition_columns(*model, spec));
+      write("samples", sample_grid(model->sample(given, 1.0, noise), columns), state);
     }
     if (auto* model = dynamic_cast<Reconstructs*>(parts_.model.get())) {
       const SequentialLoader loader(parts_.dataset, Split::valid, config_.pictures, config_.pictures);

@@ -1,6 +1,7 @@
 #include "elbo/evaluation/table_csv.h"
 
 #include <cmath>
+#include <cstdio>
 
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
@@ -17,6 +18,13 @@ std::string cell(const std::string& words) {
     quoted += c;
   }
   return quoted + "\"";
+}
+
+/// To the seven digits that float32 knows.
+std::string rounded(double value) {
+  char digits[32];
+  std::snprintf(digits, sizeof digits, "%.7g", value);
+  return digits;
 }
 
 std::string class_name(const Column& column, double value) {
@@ -46,11 +54,11 @@ std::string table_csv(const std::vector<Column>& columns, const Tensor& rows) {
         case ColumnKind::category:
           csv += cell(class_name(column, value));
           break;
-        case ColumnKind::number:  // rounded to what float32 knows
-          csv += shortest(static_cast<float>(value * column.scale + column.mean));
+        case ColumnKind::number:
+          csv += rounded(value * column.scale + column.mean);
           break;
         case ColumnKind::count:
-          csv += shortest(static_cast<float>(value));
+          csv += rounded(value);
           break;
       }
     }
