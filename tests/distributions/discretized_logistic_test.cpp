@@ -57,6 +57,18 @@ TEST(DiscretizedLogistic, SamplesHaveTheMassesAsFrequencies) {
   EXPECT_LT((off.square() / mass).sum().item<double>() * n, 255 + 4 * std::sqrt(2 * 255.));  // chi-squared
 }
 
+TEST(DiscretizedLogistic, TheMeanIsTheSumOverTheLevels) {
+  const auto means = values({-10, -0.01, 0, 0.0018, 0.002, 0.25, 0.4987, 0.7, 0.998, 1, 1.01, 10}).unsqueeze(1);
+  const auto log_scales = values({-12, -7, -6, -5.56, -5.545, -5.53, -5, -3, -1, 0, 4});
+  const auto m = means.expand({12, 11}).contiguous(), log_s = log_scales.expand({12, 11}).contiguous();
+  const auto level = all_levels().to(torch::kDouble).view({256, 1, 1}).expand({256, 12, 11});
+  const auto expected = (DiscretizedLogistic(m, log_s, 2).log_prob_per_element(level).exp() * level).sum(0);
+  expect_close(DiscretizedLogistic(m, log_s, 2).mean(), expected, 0, 1e-7);
+  expect_close(DiscretizedLogistic(m.to(torch::kFloat), log_s.to(torch::kFloat), 2).mean(), expected, 0, 2e-5);
+  expect_gradient_matches([](const std::vector<Tensor>& in) { return DiscretizedLogistic(in[0], in[1]).mean(); },
+                          {values({0.3, 0.3, 0.99}), values({-7, -3, -1})}, {.step = 1e-7, .rtol = 1e-5});
+}
+
 TEST(DiscretizedLogistic, TheModeMayBeAnOpenBin) {
   const DiscretizedLogistic p(values({0.3, 0.1, 0.3, 0.8}), values({-4, 1, 1, 1}), 0);
   expect_equal(p.mode(), values({76. / 256, 0, 0, 255. / 256}));

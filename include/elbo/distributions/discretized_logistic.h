@@ -15,7 +15,7 @@ class DiscretizedLogistic final : public Distribution {
   /// elements.
   DiscretizedLogistic(Tensor mean, Tensor log_scale, int64_t event_dims = 1);
 
-  /// Of the levels k/256: exact sums over the 256.
+  /// Of the levels k/256; the mean to 1e-7.
   Tensor mean() const override;
   Tensor variance() const override;
   Tensor mode() const override;
