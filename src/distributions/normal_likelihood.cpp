@@ -46,7 +46,7 @@ class NormalLikelihood final : public Likelihood, public Stepped, public Couples
     batch_s2_.reset();
   }
 
-  std::string_view couples_batch_by() const override { return optimal_ ? "the optimal variance of likelihood 'normal'" : ""; }
+  std::string_view couples_batch_by() const override { return optimal_ ? "the optimal variance" : ""; }
 
   Tensor bias_for_mean(const Tensor& mean) const override { return source_.bias_for_location(mean); }
 

@@ -9,6 +9,7 @@
 #include "elbo/distributions/posterior.h"
 #include "elbo/distributions/prior.h"
 #include "elbo/models/abilities.h"
+#include "elbo/models/conditions.h"
 #include "elbo/nn/network.h"
 #include "elbo/objectives/elbo.h"
 #include "elbo/ops/cuda.h"
@@ -130,8 +131,14 @@ Specimen prior(const std::string& name, Stream& init) {
 
 /// The kind of field that a likelihood takes with its defaults.
 FieldSpec field_for(const std::string& likelihood) {
+  const std::vector<Column> columns = {{.name = "number"},
+                                       {.name = "category", .kind = ColumnKind::category, .classes = {"a", "b", "c"}},
+                                       {.name = "count", .kind = ColumnKind::count},
+                                       {.name = "other"}};
   for (const auto& field : {kBinaryImage, FieldSpec{.shape = kImage, .kind = ValueKind::real},
-                            FieldSpec{.shape = {3, 2}, .kind = ValueKind::category, .num_classes = 5}}) {
+                            FieldSpec{.shape = {3, 2}, .kind = ValueKind::category, .num_classes = 5},
+                            FieldSpec{.shape = kImage, .kind = ValueKind::unit, .levels = 256},
+                            FieldSpec{.shape = {4}, .kind = ValueKind::table, .columns = columns}}) {
     try {
       build(likelihoods(), likelihood, LikelihoodContext{.field = field});
       return field;
@@ -141,20 +148,27 @@ FieldSpec field_for(const std::string& likelihood) {
   throw UsageError("likelihood " + likelihood + " takes none of the fields tried: teach field_for one");
 }
 
+/// Of numbers in [-1, 1], values that the likelihood can have seen.
+Tensor possible(const Tensor& x, const std::string& likelihood, const FieldSpec& field) {
+  if (field.kind == ValueKind::binary) return x.gt(0).to(at::kFloat);
+  if (field.kind == ValueKind::category) return ((x + 1) * 2).to(at::kLong);
+  if (field.kind == ValueKind::unit) return ((x + 1) * 127).round() / 255;
+  if (field.kind == ValueKind::table || likelihood == "poisson" || likelihood == "negative_binomial") return (x + 1).round();
+  return x;
+}
+
 Specimen likelihood(const std::string& name, Stream& init) {
   const auto field = field_for(name);
   const auto made = build(likelihoods(), name, LikelihoodContext{.field = field});
   const auto fed = std::make_shared<Fed>(made, init.normal({kB}, made->parameter_shape()));
-  return {fed, [made, fed, field](int64_t step, at::Device device) {
-            auto x = input(joined({kB}, field.shape), step, device);
-            if (field.kind == ValueKind::binary) x = x.gt(0).to(at::kFloat);
-            if (field.kind == ValueKind::category) x = ((x + 1) * 2).to(at::kLong);
+  return {fed, [made, fed, field, name](int64_t step, at::Device device) {
+            const auto x = possible(input(joined({kB}, field.shape), step, device), name, field);
             const auto p = made->forward(fed->fed);
             EXPECT_EQ(p->batch_shape(), Shape({kB}));
             EXPECT_EQ(p->event_shape(), field.shape);
             check_shape(p->log_prob(x), {kB}, "log p(x | z)");
             check_shape(p->mode(), joined({kB}, field.shape), "mode");
-            if (field.kind != ValueKind::category) {
+            if (field.kind != ValueKind::category && field.kind != ValueKind::table) {  // a class has no mean
               const auto mean = torch::full(field.shape, 0.3, at::TensorOptions(device));
               const auto bias = made->bias_for_mean(mean);
               if (bias.defined()) expect_close(made->forward(bias.unsqueeze(0))->mean()[0], mean, 1e-5);
@@ -164,7 +178,9 @@ Specimen likelihood(const std::string& name, Stream& init) {
 }
 
 Batch image_batch(int64_t step, at::Device device) {
-  return {.fields = {{"x", {.value = input({kB, 1, 8, 8}, step, device).gt(0).to(at::kFloat)}}}, .index = torch::arange(kB)};
+  return {.fields = {{"x", {.value = input({kB, 1, 8, 8}, step, device).gt(0).to(at::kFloat)}},
+                     {"label", {.value = (torch::arange(kB) + step).remainder(3).to(device)}}},
+          .index = torch::arange(kB)};
 }
 
 /// A loss of an objective on a model, as the trainer takes it.
@@ -211,7 +227,7 @@ std::function<Tensor(int64_t, at::Device)> loss_of(const std::shared_ptr<Model>&
 }
 
 Specimen model(const std::string& name, Stream& init) {
-  const DataSpec spec = {{"x", kBinaryImage}};
+  const DataSpec spec = {{"x", kBinaryImage}, {"label", {.shape = {}, .kind = ValueKind::category, .num_classes = 3}}};
   const auto made = build(models(), name, ModelContext{.spec = spec, .init = init});
   EXPECT_FALSE(made->family().empty());
   EXPECT_FALSE(made->summary().empty());
@@ -219,7 +235,7 @@ Specimen model(const std::string& name, Stream& init) {
   if (!variational) throw UsageError("model " + name + " is of a family that this walk knows no objective for: teach it one");
   const auto objective = make_elbo({.kl = KlEstimator::monte_carlo}, *variational, {});
   const auto loss = loss_of(made, objective);
-  return {made, [made, variational, loss](int64_t step, at::Device device) {
+  return {made, [made, variational, loss, spec](int64_t step, at::Device device) {
             HostNoise noise(step, device);
             const auto batch = image_batch(step, device);
             const auto latents = variational->infer(batch, kK, noise);
@@ -231,8 +247,9 @@ Specimen model(const std::string& name, Stream& init) {
             EXPECT_EQ(log_likelihood(variational->decode(latents, batch)).size(-1), kB);
             EXPECT_FALSE(variational->inference_parameters().empty());
             const torch::NoGradGuard no_grad;
-            if (auto* can = dynamic_cast<Samples*>(made.get()))
-              check_shape(can->sample(rows_without_fields(3), 1, noise), {3, 1, 8, 8}, "samples");
+            if (auto* can = dynamic_cast<Samples*>(made.get())) {
+              check_shape(can->sample(conditions_for(*can, spec, 3, {}, device), 1, noise), {3, 1, 8, 8}, "samples");
+            }
             if (auto* can = dynamic_cast<Reconstructs*>(made.get())) check_shape(can->reconstruct(batch), {kB, 1, 8, 8}, "x");
             if (auto* can = dynamic_cast<Encodes*>(made.get())) {
               EXPECT_EQ(can->encode(batch).size(0), kB);
