@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -65,6 +66,13 @@ bool CommandLine::parse(const std::vector<std::string>& words, size_t low, size_
     throw UsageError("elbo " + name_ + ": got " + count_of(static_cast<int64_t>(positional_.size()), "argument") + ", expected " +
                      expected + (usage_.empty() ? "" : " (" + usage_ + ")") + "; see elbo " + name_ + " --help");
   }
+  for (const auto& word : positional_) {
+    if (word.empty()) throw UsageError("elbo " + name_ + ": got an empty argument, expected " + usage_);
+  }
+  for (const auto& option : result_.arguments()) {
+    if (option.key() != "words" && option.value().empty())
+      throw UsageError("--" + option.key() + ": got an empty value; see elbo " + name_ + " --help");
+  }
   return true;
 }
 
@@ -96,6 +104,12 @@ void write_output(const std::string& path, const std::string& text) {
   } else {
     write_atomically(path, text);
   }
+}
+
+std::string ending(const std::filesystem::path& path) {
+  auto extension = path.extension().string();
+  for (auto& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return extension;
 }
 
 Split split_named(const std::string& name) {

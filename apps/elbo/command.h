@@ -70,6 +70,9 @@ class CommandLine {
 /// Writes to a file atomically, or to standard output where the path is "-".
 void write_output(const std::string& path, const std::string& text);
 
+/// ".png" of "a/B.PNG".
+std::string ending(const std::filesystem::path& path);
+
 /// The split of --split. Throws: UsageError.
 Split split_named(const std::string& name);
 

@@ -76,7 +76,7 @@ int run_encode(const std::vector<std::string>& words) {
   line.add_runtime();
   if (!line.parse(words, 1, 1)) return 0;
   const auto out = line.get<std::string>("out");
-  if (std::filesystem::path(out).extension() != ".npz") {
+  if (ending(out) != ".npz") {
     throw UsageError("--out: got " + in_quotes(out) + ", expected a name that ends in .npz");
   }
   check_output_folder("out", out);

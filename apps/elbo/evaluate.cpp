@@ -38,7 +38,7 @@ void check_outputs(const CommandLine& line) {
       throw UsageError("--" + option + ": got " + in_quotes(*path) + ", but there is no folder " + in_quotes(folder.string()) +
                        "; create it or choose another");
     }
-    const auto extension = fs::path(*path).extension();
+    const auto extension = ending(*path);
     if (option == "per-example" && extension != ".csv" && extension != ".npz")
       throw UsageError("--per-example: got " + in_quotes(*path) + ", expected a name that ends in .csv or .npz");
   }

@@ -21,7 +21,7 @@ namespace {
 enum class OutputKind { png, npz, csv };
 
 OutputKind output_kind(const std::string& path) {
-  const auto extension = std::filesystem::path(path).extension();
+  const auto extension = ending(path);
   if (extension == ".png") return OutputKind::png;
   if (extension == ".npz") return OutputKind::npz;
   if (extension == ".csv") return OutputKind::csv;

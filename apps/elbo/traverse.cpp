@@ -115,7 +115,7 @@ int run_traverse(const std::vector<std::string>& words) {
   line.add_runtime();
   if (!line.parse(words, 1, 1)) return 0;
   const auto out = line.get<std::string>("out");
-  const auto extension = std::filesystem::path(out).extension();
+  const auto extension = ending(out);
   if (extension != ".png" && extension != ".npz") {
     throw UsageError("--out: got " + in_quotes(out) + ", expected a name that ends in .png or .npz");
   }

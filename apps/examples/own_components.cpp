@@ -55,7 +55,7 @@ class Logistic final : public elbo::Distribution {
   }
   Tensor do_log_prob_per_element(const Tensor& value) const override {
     const auto u = (value - mean_) / log_scale_.exp();
-    return -u - 2 * torch::nn::functional::softplus(-u) - log_scale_;
+    return -u - 2 * torch::softplus(-u) - log_scale_;
   }
   Tensor do_sample(at::IntArrayRef leading, elbo::Noise& noise) const override {
     return mean_ + log_scale_.exp() * noise.uniform(leading, event_shape()).logit(1e-6);

@@ -1,3 +1,5 @@
+#include <cctype>
+
 #include "elbo/base/text.h"
 #include "elbo/evaluation/evaluator.h"
 #include "elbo/io/file.h"
@@ -12,7 +14,8 @@ void write_per_example(const EvaluationResult& result, const std::filesystem::pa
   for (const auto& measured : result.measurements) {
     if (measured.per_example.defined()) columns.emplace_back(measured.key(), measured.per_example.contiguous());
   }
-  const auto ending = path.extension();
+  auto ending = path.extension().string();
+  for (auto& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   if (ending == ".npz") {
     std::vector<std::pair<std::string, ArrayView>> arrays = {{"index", view_of(index)}};
     for (const auto& [name, values] : columns) arrays.emplace_back(name, view_of(values));

@@ -7,7 +7,7 @@ import unittest
 from support import SMALL, SOURCE, CliTest, main
 
 CONFIGS = sorted(glob.glob(os.path.join(SOURCE, "configs", "*", "*.yaml")))
-COMMANDS = ["train", "evaluate", "sample", "reconstruct", "config", "list", "describe", "info", "doctor"]
+COMMANDS = ["train", "evaluate", "sample", "reconstruct", "import", "config", "list", "describe", "info", "doctor"]
 
 
 class Help(CliTest):
@@ -26,6 +26,7 @@ class Help(CliTest):
 
     def test_version(self):
         self.assertRegex(self.elbo("--version").out, r"^elbo \d+\.\d+\.\d+\n$")
+        self.assertEqual(self.elbo("version").out, self.elbo("--version").out)
 
 
 class Mistakes(CliTest):
@@ -44,8 +45,41 @@ class Mistakes(CliTest):
                 self.refused(1, *words, says=says)
         self.assertEqual(os.listdir(self.folder), ["small.yaml"])
 
+    def test_empty_words_are_refused_by_name(self):
+        config = self.small()
+        for words, says in [(("train", ""), "empty argument, expected CONFIG.yaml"), (("sample", "", "--out", "s.png"), "expected RUN"),
+                            (("train", config, "--run", ""), "--run: got an empty value"),
+                            (("train", config, "--data-root", ""), "--data-root: got an empty value"),
+                            (("train", config, "--set", ""), "--set: got an empty value")]:
+            with self.subTest(words):
+                self.refused(1, *words, says=says)
+        self.assertEqual(os.listdir(self.folder), ["small.yaml"])
+
+    def test_the_case_of_an_ending_does_not_matter(self):
+        self.refused(4, "sample", "nowhere", "--out", "s.PNG", says="nowhere")
+        self.refused(1, "sample", "nowhere", "--out", "s.gif", says="--out: got 's.gif'")
+
 
 class Catalogs(CliTest):
+    def test_the_reference_is_current(self):
+        with open(os.path.join(SOURCE, "docs", "reference.md"), encoding="utf-8") as file:
+            self.assertEqual(self.elbo("list", "--markdown").out, file.read(), "run: elbo list --markdown > docs/reference.md")
+
+    def test_the_reference_has_every_option_and_every_section(self):
+        text = self.elbo("list", "--markdown").out
+        for axis, components in json.loads(self.elbo("list", "--json").out).items():
+            for component in components:
+                begin = text.index(f"### {axis} `{component['name']}`\n\n{component['source']}\n")
+                part = text[begin:text.find("\n## ", begin)].split("\n### ")[0]
+                for option in component["options"]:
+                    with self.subTest(f"{axis}/{component['name']}/{option['name']}"):
+                        row = next(line for line in part.splitlines() if line.startswith(f"| `{option['name']}` | "))
+                        self.assertTrue(row.endswith(f" | {option['range']} | {option['doc'].replace('|', chr(92) + '|')} |"), row)
+        for section, key in [("config", "`data`"), ("evaluation", "`metrics`"), ("training", "`checkpoint.keep`")]:
+            self.assertIn(f"## Section {section}\n", text)
+            self.assertIn(f"\n| {key} | ", text)
+            self.assertIn(key.strip("`"), self.elbo("describe", section).out)
+
     def test_list_json_has_every_axis_and_describe_knows_every_component(self):
         axes = json.loads(self.elbo("list", "--json").out)
         self.assertEqual(sorted(axes), list(axes))
