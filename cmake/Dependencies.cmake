@@ -38,4 +38,4 @@ endif()
 include(Libzip)
 
 # What the installed package looks for again; whoever adds a library above that a room links adds it here.
-set(ELBO_PACKAGES ZLIB PNG nlohmann_json spdlog yaml-cpp)
+set(ELBO_PACKAGES ZLIB PNG JPEG nlohmann_json spdlog yaml-cpp)
