@@ -104,7 +104,7 @@ std::string Progress::head(int64_t bar_cells) const {
   } else {
     parts.push_back(with_commas(done_));
   }
-  if (const double per_second = rate(); per_second > 0) {
+  if (const double per_second = rate(); per_second > 0 && !unit_.empty()) {  // parts of different things have no rate
     const bool slow = per_second < 10;
     const auto number = slow ? shortest(std::round(per_second * 100) / 100) : with_commas(std::llround(per_second));
     parts.push_back(number + " " + unit_ + "/s");

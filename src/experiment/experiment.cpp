@@ -12,6 +12,7 @@
 #include "elbo/evaluation/metric.h"
 #include "elbo/math/init.h"
 #include "elbo/nn/network.h"
+#include "elbo/training/check.h"
 
 namespace elbo {
 namespace {
@@ -52,6 +53,7 @@ void check_together(const ExperimentConfig& config, const Dataset& dataset) {
   const auto model = build_model(config, dataset.spec(), {});
   const auto objective = build_objective(config, *model, at::kCPU);
   check_batch_memory(config, dataset, *objective);
+  check_training(config.training, {*model, *objective, dataset.batch_size(), config.objective.str()});
   Batch row{.fields = {}, .index = torch::zeros({1}, torch::kLong)};
   for (const auto& [name, field] : dataset.spec()) {
     const auto type = field.kind == ValueKind::category ? torch::kLong : torch::kFloat;
@@ -104,6 +106,7 @@ OpenedRun open_run(const std::filesystem::path& run, const Runtime& runtime, Dat
   const auto& state = opened.checkpoint.state();
   opened.experiment = build(config, runtime, state.data_spec, {});
   opened.checkpoint.load_model(*opened.experiment.model);
+  opened.checkpoint.load_objective(*opened.experiment.objective);
   if (use == DataUse::load) {
     const auto dataset = build_dataset(config, runtime);
     dataset->load(runtime.device);
@@ -114,6 +117,7 @@ OpenedRun open_run(const std::filesystem::path& run, const Runtime& runtime, Dat
     opened.experiment.dataset = dataset;
   }
   opened.experiment.model->eval();
+  opened.experiment.objective->eval();
   return opened;
 }
 

@@ -3,12 +3,14 @@
 #include <chrono>
 #include <ctime>
 
+#include "elbo/base/error.h"
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
 #include "elbo/config/dump.h"
 #include "elbo/evaluation/hook.h"
 #include "elbo/experiment/experiment.h"
 #include "elbo/math/init.h"
+#include "elbo/training/check.h"
 #include "elbo/training/log_hooks.h"
 #include "elbo/training/trainer.h"
 
@@ -54,12 +56,43 @@ TrainingResult trained(Trainer& trainer, RunStart start) {
   }
 }
 
+/// The names that an evaluation gives are known when one has been made: of a few rows, before there is a run folder.
+void check_monitor_early(const ExperimentConfig& config, const Experiment& experiment) {
+  const auto& monitor = config.training.monitor;
+  if (monitor == "valid/bound" || monitor == "-valid/bound") return;  // always there
+  auto few = config.evaluation;
+  few.limit = std::min(experiment.dataset->batch_size(), experiment.dataset->size(Split::valid));
+  few.samples = 1;
+  few.pictures = 0;
+  const auto hook = make_evaluation_hook(few, {.model = experiment.model,
+                                               .objective = experiment.objective,
+                                               .dataset = experiment.dataset,
+                                               .device = experiment.runtime.device});
+  NamedValues values;
+  try {
+    values = hook->evaluate({.step = 1, .clock = {.step = 1, .steps_per_epoch = 1, .total_steps = 1}});
+  } catch (const Error& error) {
+    log_debug(text("training.monitor is not checked before the first evaluation: ", error.what()));
+    return;
+  }
+  check_monitor(monitor, values);
+}
+
+/// What decides whether monitored values may be compared.
+std::string measured_on(const ExperimentConfig& config) {
+  const bool samples_count = config.training.monitor.find("log_likelihood") != std::string::npos;
+  return text("evaluation.limit ", config.evaluation.limit,
+              samples_count ? text(", evaluation.samples ", config.evaluation.samples) : "");
+}
+
 }  // namespace
 
 std::filesystem::path train(const ExperimentConfig& config, const Runtime& runtime, const TrainRequest& request) {
   auto experiment = build_experiment(config, runtime, DataUse::load);
+  const auto coupling = batch_coupling(*experiment.model, *experiment.objective);
   auto loader = std::make_shared<Loader>(experiment.dataset, experiment.dataset->batch_size(), experiment.seed(),
-                                         experiment.objective->couples_batch() ? ShortBatch::drop : ShortBatch::keep);
+                                         coupling.empty() ? ShortBatch::keep : ShortBatch::drop);
+  check_monitor_early(config, experiment);
   const auto path = request.run ? *request.run : new_run_folder(config.name);
   RunFolder run(path, dump_config(config), request.start);
   log_info(headline(experiment, path));
@@ -77,6 +110,8 @@ std::filesystem::path train(const ExperimentConfig& config, const Runtime& runti
                    .seed = experiment.seed(),
                    .data_sha256 = experiment.dataset->fingerprint(),
                    .data_spec = experiment.dataset->spec(),
+                   .measured = measured_on(config),
+                   .log_performance = true,
                    .run = &run,
                    .hooks = {make_evaluation_hook(config.evaluation, measured), make_metrics_log(run), make_events_log(run),
                              make_progress_line({.num_examples = loader->num_examples(), .unit = "img"})}});

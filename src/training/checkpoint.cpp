@@ -15,6 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kSums = "SHA256SUMS";
+constexpr const char* kObjective = "objective.";
 constexpr std::array<std::string_view, 4> kFiles = {"config.yaml", "model.safetensors", "state.json", "training.safetensors"};
 constexpr size_t kMaxTextBytes = size_t{4} << 20;
 
@@ -83,6 +84,16 @@ Checkpoint::Checkpoint(fs::path folder) : folder_(std::move(folder)) {
 
 void Checkpoint::load_model(torch::nn::Module& model) const { load_by_name(model_file(), named_tensors(model)); }
 
+void Checkpoint::load_objective(torch::nn::Module& objective) const {
+  const auto tensors = named_tensors(objective, kObjective);
+  if (tensors.empty()) return;
+  const SafetensorsFile file(training_file());
+  const auto names = file.names();
+  const auto is_objectives = [](const std::string& name) { return name.starts_with(kObjective); };
+  if (std::none_of(names.begin(), names.end(), is_objectives)) return;
+  load_by_name(training_file(), tensors, kObjective);
+}
+
 std::vector<NamedTensor> named_tensors(const torch::nn::Module& module, const std::string& prefix) {
   std::vector<NamedTensor> tensors;
   for (const auto& item : module.named_parameters()) {
@@ -95,7 +106,7 @@ std::vector<NamedTensor> named_tensors(const torch::nn::Module& module, const st
   return tensors;
 }
 
-void load_by_name(const fs::path& path, const std::vector<NamedTensor>& tensors) {
+void load_by_name(const fs::path& path, const std::vector<NamedTensor>& tensors, std::string_view prefix) {
   const SafetensorsFile file(path);
   std::vector<std::string> problems;
   std::vector<std::string> wanted;
@@ -109,7 +120,7 @@ void load_by_name(const fs::path& path, const std::vector<NamedTensor>& tensors)
   }
   std::sort(wanted.begin(), wanted.end());
   for (const auto& name : file.names()) {
-    if (!std::binary_search(wanted.begin(), wanted.end(), name)) {
+    if (name.starts_with(prefix) && !std::binary_search(wanted.begin(), wanted.end(), name)) {
       problems.push_back("unexpected: " + name + " (" + shape_of(file.info(name)) + ")");
     }
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "elbo/base/error.h"
 #include "elbo/base/json.h"
@@ -46,6 +47,28 @@ Json columns_json(const std::vector<Column>& columns) {
                     {"scale", column.scale}});
   }
   return json;
+}
+
+/// The same for a member that older checkpoints lack.
+template <class T>
+T member_or(const Json& object, const char* name, T absent, const std::string& file) {
+  return object.contains(name) ? member<T>(object, name, file) : absent;
+}
+
+/// Minus infinity stands for a value that was not finite; JSON has null for it.
+Json history_json(const std::vector<double>& history) {
+  Json json = Json::array();
+  for (const double value : history) json.push_back(std::isfinite(value) ? Json(value) : Json(nullptr));
+  return json;
+}
+
+std::vector<double> read_history(const Json& json, const std::string& file) {
+  std::vector<double> history;
+  for (const auto& value : json) {
+    if (!value.is_number() && !value.is_null()) throw CheckpointError(file + ": 'history' holds " + value.dump());
+    history.push_back(value.is_null() ? -std::numeric_limits<double>::infinity() : value.get<double>());
+  }
+  return history;
 }
 
 Json spec_json(const DataSpec& spec) {
@@ -120,6 +143,11 @@ std::string state_json(const CheckpointState& state) {
                {"monitor", state.monitor},
                {"monitored", nullptr},
                {"best", nullptr},
+               {"history", history_json(state.history)},
+               {"measured", state.measured},
+               {"evaluation_due", state.evaluation_due},
+               {"skipped", state.skipped},
+               {"skipped_in_a_row", state.skipped_in_a_row},
                {"logs",
                 {{"metrics_bytes", state.logs.metrics_bytes},
                  {"events_file", state.logs.events_file},
@@ -153,6 +181,11 @@ CheckpointState read_state(const std::filesystem::path& path) {
   if (const auto best = member<Json>(json, "best", file); best.is_object()) {
     state.best = BestValue{member<double>(best, "value", file), member<int64_t>(best, "step", file)};
   }
+  state.history = read_history(member_or(json, "history", Json::array(), file), file);
+  state.measured = member_or(json, "measured", std::string(), file);
+  state.evaluation_due = member_or(json, "evaluation_due", false, file);
+  state.skipped = member_or(json, "skipped", int64_t{0}, file);
+  state.skipped_in_a_row = member_or(json, "skipped_in_a_row", int64_t{0}, file);
   const auto logs = member<Json>(json, "logs", file);
   if (!logs.is_object()) throw CheckpointError(file + ": 'logs' is " + logs.dump() + ", expected an object");
   state.logs = {member<uint64_t>(logs, "metrics_bytes", file), member<std::string>(logs, "events_file", file),

@@ -8,12 +8,19 @@ namespace elbo {
 namespace {
 
 /// What may change when a run is continued: none of it decides the weights at a given step.
-constexpr std::array<std::string_view, 5> kFree = {"training.epochs", "training.steps", "training.log_every_steps",
-                                                   "training.checkpoint", "evaluation"};
+constexpr std::array<std::string_view, 6> kFree = {"training.epochs",     "training.steps",          "training.log_every_steps",
+                                                   "training.checkpoint", "training.early_stopping", "evaluation"};
 
-bool is_free(const std::string& path) {
-  return std::any_of(kFree.begin(), kFree.end(),
-                     [&](std::string_view free) { return path == free || (path.starts_with(free) && path[free.size()] == '.'); });
+bool is_below(const std::string& path, std::string_view section) {
+  return path == section || (path.starts_with(section) && path[section.size()] == '.');
+}
+
+/// A plateau schedule follows what was evaluated, and when: then evaluation decides the weights.
+bool follows_evaluation(const Node& node) {
+  if (const auto* type = node.find("type"); type && type->text == "plateau") return true;
+  return std::any_of(node.items.begin(), node.items.end(), follows_evaluation) ||
+         std::any_of(node.entries.begin(), node.entries.end(),
+                     [](const auto& entry) { return follows_evaluation(entry.second); });
 }
 
 using Leaves = std::vector<std::pair<std::string, std::string>>;
@@ -57,6 +64,12 @@ std::vector<std::string> config_differences(const Node& before, const Node& now)
   Leaves old_leaves, new_leaves;
   collect(before, "", old_leaves);
   collect(now, "", new_leaves);
+  const bool evaluation_is_free = !follows_evaluation(before);
+  const auto is_free = [&](const std::string& path) {
+    return std::any_of(kFree.begin(), kFree.end(), [&](std::string_view section) {
+      return is_below(path, section) && (section != "evaluation" || evaluation_is_free);
+    });
+  };
   std::vector<std::string> differences;
   for (const auto& [path, value] : old_leaves) {
     const auto* other = find(new_leaves, path);

@@ -86,4 +86,13 @@ Tensor accumulate_gradients(const LossTerms& terms, const Phase& phase, int64_t 
   return total.detach();
 }
 
+LossTerms detached(const LossTerms& terms) {
+  LossTerms values;
+  if (terms.loss.defined()) values.loss = terms.loss.detach();
+  if (terms.batch_loss.defined()) values.batch_loss = terms.batch_loss.detach();
+  for (const auto& route : terms.routes) values.routes.push_back({route.loss.detach(), {}});
+  for (const auto& term : terms.terms) values.terms.push_back({term.name, term.value.detach()});
+  return values;
+}
+
 }  // namespace elbo::detail

@@ -10,4 +10,7 @@ void check_terms(const LossTerms& terms, const Phase& phase, int64_t B);
 /// all of them have been taken. Returns that sum, 0-dim and detached.
 Tensor accumulate_gradients(const LossTerms& terms, const Phase& phase, int64_t B);
 
+/// The same values without their graph.
+LossTerms detached(const LossTerms& terms);
+
 }  // namespace elbo::detail

@@ -12,10 +12,11 @@ int64_t RunningMeans::place_of(const std::vector<std::string>& names) {
   weights_.resize(names_.size(), 0);
   const auto more = torch::zeros({static_cast<int64_t>(names.size())}, torch::dtype(torch::kDouble).device(device_));
   sums_ = sums_.defined() ? torch::cat({sums_, more}) : more;
+  left_out_ = left_out_.defined() ? torch::cat({left_out_, more}) : more.clone();
   return place;
 }
 
-void RunningMeans::add(const std::vector<Term>& terms, const std::string& prefix, int64_t B) {
+void RunningMeans::add(const std::vector<Term>& terms, const std::string& prefix, int64_t B, const Tensor& skipped) {
   if (terms.empty()) return;
   std::vector<std::string> names;
   std::vector<Tensor> values;
@@ -25,14 +26,19 @@ void RunningMeans::add(const std::vector<Term>& terms, const std::string& prefix
     values.push_back((value.dim() == 0 ? value : value.sum() / B).to(torch::kDouble));
   }
   const auto place = place_of(names);
-  sums_.narrow(0, place, static_cast<int64_t>(names.size())).add_(torch::stack(values), static_cast<double>(B));
+  auto stacked = torch::stack(values);
+  if (skipped.defined()) {
+    left_out_.narrow(0, place, static_cast<int64_t>(names.size())).add_(skipped, static_cast<double>(B));
+    stacked = torch::where(skipped.ne(0), torch::zeros_like(stacked), stacked);
+  }
+  sums_.narrow(0, place, static_cast<int64_t>(names.size())).add_(stacked, static_cast<double>(B));
   for (size_t i = 0; i < names.size(); ++i) weights_[static_cast<size_t>(place) + i] += static_cast<double>(B);
 }
 
 NamedValues RunningMeans::read() {
   NamedValues values;
   if (!sums_.defined()) return values;
-  const auto sums = sums_.to(torch::kCPU);
+  const auto sums = sums_.to(torch::kCPU), left_out = left_out_.to(torch::kCPU);
   for (size_t i = 0; i < names_.size(); ++i) {
     const auto is_same = [&](const NamedValue& value) { return value.name == names_[i]; };
     if (weights_[i] == 0 || std::any_of(values.begin(), values.end(), is_same)) continue;
@@ -40,11 +46,12 @@ NamedValues RunningMeans::read() {
     for (size_t j = i; j < names_.size(); ++j) {
       if (names_[j] != names_[i]) continue;
       sum += sums.data_ptr<double>()[j];
-      weight += weights_[j];
+      weight += weights_[j] - left_out.data_ptr<double>()[j];
     }
-    values.push_back({names_[i], sum / weight});
+    if (weight > 0) values.push_back({names_[i], sum / weight});
   }
   sums_.zero_();
+  left_out_.zero_();
   std::fill(weights_.begin(), weights_.end(), 0);
   return values;
 }
@@ -53,7 +60,8 @@ std::vector<NamedTensor> RunningMeans::tensors() const {
   std::vector<NamedTensor> tensors;
   for (size_t i = 0; i < names_.size(); ++i) {
     const auto sum = sums_[static_cast<int64_t>(i)].to(torch::kCPU);
-    tensors.push_back({std::to_string(i) + "." + names_[i], torch::stack({sum, torch::full({}, weights_[i], torch::kDouble)})});
+    const auto weight = weights_[i] - left_out_[static_cast<int64_t>(i)].to(torch::kCPU);
+    tensors.push_back({std::to_string(i) + "." + names_[i], torch::stack({sum, weight})});
   }
   return tensors;
 }
@@ -68,6 +76,7 @@ void RunningMeans::restore(const std::vector<NamedTensor>& tensors) {
     sums.push_back(tensor[0]);
   }
   sums_ = sums.empty() ? Tensor() : torch::stack(sums).to(device_);
+  left_out_ = sums_.defined() ? torch::zeros_like(sums_) : Tensor();
 }
 
 }  // namespace elbo::detail

@@ -10,8 +10,9 @@ class RunningMeans {
  public:
   explicit RunningMeans(at::Device device) : device_(device) {}
 
-  /// Adds values ([B] or 0-dim) of one step; `prefix` goes before every name.
-  void add(const std::vector<Term>& terms, const std::string& prefix, int64_t B);
+  /// Adds values ([B] or 0-dim) of one step; `prefix` goes before every name. Where `skipped` (0-dim) is given and 1, the values
+  /// do not count.
+  void add(const std::vector<Term>& terms, const std::string& prefix, int64_t B, const Tensor& skipped = {});
   /// The means in the order in which their names were first seen; starts the next window.
   NamedValues read();
 
@@ -26,7 +27,8 @@ class RunningMeans {
   at::Device device_;
   std::vector<std::string> names_ = {};
   std::vector<double> weights_ = {};
-  Tensor sums_;  // [names]
+  Tensor sums_;      // [names]
+  Tensor left_out_;  // [names], the weight of skipped values
 };
 
 }  // namespace elbo::detail

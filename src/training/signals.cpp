@@ -15,7 +15,7 @@ struct sigaction before_terminate;
 
 void on_signal(int) {
   if (requested.exchange(true)) ::_exit(130);
-  constexpr char kText[] = "\nstopping after this step (and its evaluation) with a checkpoint; once more ends at once\n";
+  constexpr char kText[] = "\nstopping after this step with a checkpoint; once more ends at once\n";
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, kText, sizeof kText - 1);
 }
 

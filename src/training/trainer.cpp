@@ -3,14 +3,21 @@
 #include <ATen/Context.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <set>
+#include <utility>
 
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
+#include "elbo/math/precision.h"
+#include "elbo/optim/clip.h"
+#include "elbo/training/check.h"
 #include "elbo/training/signals.h"
+#include "memory.h"
 #include "trainer_impl.h"
 
 namespace elbo {
@@ -62,11 +69,20 @@ void check_phases(const std::vector<Phase>& phases) {
   }
 }
 
+double seconds_now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+/// "critic/learning_rate" where the phase's optimiser is its own, else all phases' bare name.
+void add_logged(std::vector<detail::LoggedNumber>& logged, const std::string& name, const Scheduled& number) {
+  const auto known = [&](const detail::LoggedNumber& other) { return other.name == name; };
+  if (std::none_of(logged.begin(), logged.end(), known)) logged.push_back({name, number});
+}
+
 }  // namespace
 
 Trainer::Impl::Impl(TrainingParts given) : parts(std::move(given)), streams(parts.seed, parts.device), means(parts.device) {
   const auto& config = parts.config;
   validate_config(config);
+  check_training(config, {*parts.model, *parts.objective, parts.loader->batch_size()});
   if (config.deterministic) make_deterministic();
   parts.model->to(parts.device);
   parts.objective->to(parts.device);
@@ -81,6 +97,7 @@ Trainer::Impl::Impl(TrainingParts given) : parts(std::move(given)), streams(part
   check_phases(declared);
   buffers = std::make_unique<FlatBuffers>(parameter_sets(declared, parts));
   scheduled = parts.objective->scheduled();
+  for (const auto& number : scheduled) add_logged(logged_numbers, number.name(), number);
   for (size_t i = 0; i < declared.size(); ++i) {
     detail::ActivePhase phase{.phase = std::move(declared[i])};
     OptimizerContext context;
@@ -88,8 +105,13 @@ Trainer::Impl::Impl(TrainingParts given) : parts(std::move(given)), streams(part
       context.segments.push_back(buffers->segments()[static_cast<size_t>(segment)]);
       phase.gradients.push_back(context.segments.back().gradients);
     }
-    phase.optimizer = parts.optimizer.make(context);
-    for (const auto& number : phase.optimizer->scheduled()) scheduled.push_back(number);
+    const auto own = config.phases.find(phase.phase.name);
+    const bool has_own = own != config.phases.end() && own->second.optimizer.has_value();
+    phase.optimizer = (has_own ? own->second.optimizer : parts.optimizer).make(context);
+    for (const auto& number : phase.optimizer->scheduled()) {
+      scheduled.push_back(number);
+      add_logged(logged_numbers, (has_own && i > 0 ? phase.phase.name + "/" : "") + number.name(), number);
+    }
     phases.push_back(std::move(phase));
   }
   if (config.weight_average > 0) average = std::make_unique<WeightAverage>(*buffers, config.weight_average);
@@ -99,40 +121,103 @@ Trainer::Impl::Impl(TrainingParts given) : parts(std::move(given)), streams(part
   index_tensor = torch::zeros({}, torch::dtype(torch::kLong).device(parts.device));
   first_bad = torch::full({}, -1, torch::dtype(torch::kLong).device(parts.device));
   found_inf = torch::zeros({}, torch::dtype(torch::kFloat).device(parts.device));
+  skipped = torch::zeros_like(first_bad);
+  skipped_in_a_row = torch::zeros_like(first_bad);
+  most_in_a_row = torch::zeros_like(first_bad);
+  measured = parts.measured;
 }
 
 TrainingResult Trainer::Impl::run() {
-  if (state.finished()) {
-    log_info(text("training is already at step ", with_commas(state.step), " of ", with_commas(state.clock.total_steps)));
-    return {state, best};
+  if (ended() && !evaluation_due) {
+    log_info(text("training is already at step ", with_commas(state.step), " of ", with_commas(state.clock.total_steps),
+                  state.finished() ? "" : " and was stopped early there"));
+    return {state, best, !state.finished()};
   }
   initialise();
   for (const auto& hook : parts.hooks) hook->on_start(state);
-  while (!state.finished()) {
+  if (evaluation_due) {
+    evaluate_unless_stopped();
+    replace_checkpoint();
+  }
+  while (!ended()) {
+    const auto begin = seconds_now();
     step();
     const auto best_before = best;
-    if (state.step % parts.config.log_every_steps == 0 || state.at_epoch_end() || state.finished()) log_training();
+    const bool logs = log_is_due(state.step);
+    if (logs) check_finite();  // waits for the device, so that the time is that of the work
+    seconds += seconds_now() - begin;
+    if (logs) log_training();
     for (const auto& hook : parts.hooks) hook->on_step(state);
-    if (state.at_epoch_end() || state.finished()) evaluate();
-    const bool stop = stop_requested() && !state.finished();
+    if (state.at_epoch_end() || state.finished()) evaluate_unless_stopped();
+    const bool stop = stop_requested() && !ended();
     if (parts.run && (stop || checkpoint_is_due(best_before))) write_checkpoint();
-    if (stop) {
-      throw Interrupted(text("stopped after step ", state.step, " of ", state.clock.total_steps,
-                             parts.run ? "; continue it with --run " + parts.run->path().string() + " --resume" : ""));
-    }
+    if (stop) throw_interrupted();
+  }
+  if (!state.finished()) {
+    log_info(text("stopped early after step ", with_commas(state.step), ": ", parts.config.monitor, " has not become better in ",
+                  count_of(parts.config.early_stopping.patience, "evaluation")));
   }
   for (const auto& hook : parts.hooks) hook->on_finish(state);
-  return {state, best};
+  return {state, best, !state.finished()};
+}
+
+bool Trainer::Impl::log_is_due(int64_t steps) const {
+  return steps % parts.config.log_every_steps == 0 || steps % state.clock.steps_per_epoch == 0 ||
+         steps >= state.clock.total_steps;
+}
+
+bool Trainer::Impl::stopped_early() const {
+  const auto& [patience, min_delta] = parts.config.early_stopping;
+  if (patience == 0) return false;
+  double highest = -std::numeric_limits<double>::infinity();
+  int64_t since = 0;
+  for (const double value : history) {
+    const bool better = value > highest + min_delta;
+    if (better) highest = value;
+    since = better ? 0 : since + 1;
+    if (since >= patience) return true;
+  }
+  return false;
+}
+
+void Trainer::Impl::throw_interrupted() const {
+  throw Interrupted(text("stopped after step ", state.step, " of ", state.clock.total_steps,
+                         parts.run ? "; continue it with --run " + parts.run->path().string() + " --resume" : ""));
 }
 
 void Trainer::Impl::log_training() {
-  check_finite();
   auto values = means.read();
-  for (const auto& number : scheduled) {
-    const auto known = [&](const NamedValue& value) { return value.name == number.name(); };
-    if (std::none_of(values.begin(), values.end(), known)) values.push_back({number.name(), number.value()});
+  const auto add = [&](const std::string& name, double value) {
+    const auto known = [&](const NamedValue& other) { return other.name == name; };
+    if (std::none_of(values.begin(), values.end(), known)) values.push_back({name, value});
+  };
+  add("update_norm", update_norm.item<double>());
+  add("parameter_norm", global_norm({buffers->parameters()}).item<double>());
+  if (skips()) add("skipped_steps", static_cast<double>(skipped.item<int64_t>()));
+  for (const auto& [name, number] : logged_numbers) add(name, number.value());
+  if (parts.log_performance) {
+    add("examples_per_second", static_cast<double>(examples) / seconds);
+    add("peak_memory_bytes", detail::peak_memory_bytes());
+    if (!parts.device.is_cpu()) add("peak_device_memory_bytes", detail::peak_device_memory_bytes(parts.device));
   }
+  examples = 0;
+  seconds = 0;
   for (const auto& hook : parts.hooks) hook->on_values(state, "train", values);
+}
+
+void Trainer::Impl::evaluate_unless_stopped() {
+  const auto before = parts.run ? std::optional(parts.run->sync_logs()) : std::nullopt;
+  try {
+    evaluate();
+    evaluation_due = false;
+  } catch (const Interrupted&) {
+    if (parts.run) {
+      parts.run->cut_logs(before);  // a continued run evaluates once more
+      evaluation_due = true;
+      write_checkpoint();
+    }
+    throw_interrupted();
+  }
 }
 
 void Trainer::Impl::evaluate() {
@@ -141,6 +226,8 @@ void Trainer::Impl::evaluate() {
     const EvaluationMode mode({parts.model.get(), parts.objective.get()});
     std::optional<AveragedWeights> averaged;
     if (average) averaged.emplace(*buffers, *average);
+    std::optional<Bfloat16Scope> lower;
+    if (parts.config.evaluation_precision == Precision::bfloat16) lower.emplace(parts.device);
     for (const auto& hook : parts.hooks) {
       for (auto& value : hook->evaluate(state)) values.push_back(std::move(value));
     }
@@ -158,21 +245,40 @@ void Trainer::Impl::evaluate() {
   for (const auto& [split, of_split] : splits) {
     for (const auto& hook : parts.hooks) hook->on_values(state, split, of_split);
   }
+  note_monitored(values);
+}
 
+void Trainer::Impl::note_monitored(const NamedValues& values) {
   const bool lower_is_better = parts.config.monitor.starts_with('-');
   const auto monitor = parts.config.monitor.substr(lower_is_better ? 1 : 0);
   const auto found = std::find_if(values.begin(), values.end(), [&](const NamedValue& v) { return v.name == monitor; });
-  if (found != values.end()) {
-    monitored = found->value;
-    const auto better = [&](double a, double b) { return lower_is_better ? a < b : a > b; };
-    if (std::isfinite(found->value) && (!best || better(found->value, best->value))) best = BestValue{found->value, state.step};
-  } else if (!monitor_checked) {
-    std::vector<std::string> names;
-    for (const auto& value : values) names.push_back(value.name);
-    throw ConfigError("training.monitor: '" + monitor + "' is not among the evaluated values" + did_you_mean(monitor, names) +
-                      "; the values are " + join(names, ", "));
+  const bool checked = std::exchange(monitor_checked, true);
+  if (found == values.end()) {
+    if (!checked) check_monitor(parts.config.monitor, values);
+    return;
   }
-  monitor_checked = true;
+  if (measured != parts.measured) {
+    log_warn(text(monitor, " is measured on other data than before (", parts.measured, "; before: ", measured,
+                  "): the best checkpoint is chosen anew"));
+    measured = parts.measured;
+    best.reset();
+    history.clear();
+  }
+  monitored = found->value;
+  const auto better = [&](double a, double b) { return lower_is_better ? a < b : a > b; };
+  if (std::isfinite(found->value) && (!best || better(found->value, best->value))) best = BestValue{found->value, state.step};
+  const double height = lower_is_better ? -found->value : found->value;
+  history.push_back(std::isfinite(height) ? height : -std::numeric_limits<double>::infinity());
+  state.clock.monitored = std::make_shared<const std::vector<double>>(history);
+}
+
+void check_monitor(const std::string& monitor, const NamedValues& values) {
+  const auto name = monitor.substr(monitor.starts_with('-') ? 1 : 0);
+  std::vector<std::string> names;
+  for (const auto& value : values) names.push_back(value.name);
+  if (std::find(names.begin(), names.end(), name) != names.end()) return;
+  throw ConfigError("training.monitor: '" + name + "' is not among the evaluated values" + did_you_mean(name, names) +
+                    "; the values are " + join(names, ", "));
 }
 
 bool Trainer::Impl::checkpoint_is_due(const std::optional<BestValue>& best_before) const {
@@ -180,7 +286,7 @@ bool Trainer::Impl::checkpoint_is_due(const std::optional<BestValue>& best_befor
   const bool is_best = best && (!best_before || best->step != best_before->step);
   const bool by_epoch = cadence.every_epochs > 0 && state.at_epoch_end() && state.epoch() % cadence.every_epochs == 0;
   const bool by_step = cadence.every_steps > 0 && state.step % cadence.every_steps == 0;
-  return state.finished() || is_best || by_epoch || by_step;
+  return ended() || is_best || by_epoch || by_step;
 }
 
 Trainer::Trainer(TrainingParts parts) : impl_(std::make_unique<Impl>(std::move(parts))) {}

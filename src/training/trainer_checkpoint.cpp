@@ -56,6 +56,11 @@ void Trainer::Impl::write_checkpoint() {
                                         .monitor = parts.config.monitor,
                                         .monitored = monitored,
                                         .best = best,
+                                        .history = history,
+                                        .measured = measured,
+                                        .evaluation_due = evaluation_due,
+                                        .skipped = skipped.item<int64_t>(),
+                                        .skipped_in_a_row = skipped_in_a_row.item<int64_t>(),
                                         .logs = parts.run->sync_logs(),
                                         .data_sha256 = parts.data_sha256,
                                         .data_spec = parts.data_spec},
@@ -73,6 +78,14 @@ void Trainer::Impl::write_checkpoint() {
     elbo::write_checkpoint(folder, contents);
   }
   point_links();
+}
+
+void Trainer::Impl::replace_checkpoint() {
+  const auto folder = parts.run->checkpoints() / detail::checkpoint_name(state.step);
+  // Without its checksums it is no checkpoint: a process killed in here leaves one that is removed and trained for again.
+  fs::remove(folder / "SHA256SUMS");
+  fs::remove_all(folder);
+  write_checkpoint();
 }
 
 void Trainer::Impl::point_links() {
@@ -134,6 +147,13 @@ void Trainer::Impl::resume() {
   initialised = saved.initialised;
   monitored = saved.monitored;
   best = saved.best;
+  history = saved.history;
+  if (!history.empty()) state.clock.monitored = std::make_shared<const std::vector<double>>(history);
+  if (!saved.measured.empty()) measured = saved.measured;
+  evaluation_due = saved.evaluation_due;
+  skipped.fill_(saved.skipped);
+  skipped_in_a_row.fill_(saved.skipped_in_a_row);
+  most_in_a_row.fill_(saved.skipped_in_a_row);
   parts.run->cut_logs(saved.logs);
   point_links();  // a process killed between a checkpoint and its links leaves them behind
   log_info(text("continuing from ", folder->string(), ", step ", with_commas(saved.step), " of ",

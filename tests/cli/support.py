@@ -129,7 +129,7 @@ def half_written(folder):
 
 
 # What differs between two runs that computed the same.
-TIMING = re.compile(r"seconds|per_second|_time|rate$")
+TIMING = re.compile(r"seconds|per_second|_time|rate$|memory")
 
 
 def metrics_of(run):

@@ -97,7 +97,9 @@ class AnyObjective final : public Objective {
     phase.losses = [this](const Batch& batch, Step& step) { return losses(batch, step); };
     return {phase};
   }
+  bool couples_batch() const override { return couples; }
   Tensor critic;
+  bool couples = false;
   std::function<std::vector<Phase>(AnyObjective&)> make_phases = {};
 
  private:

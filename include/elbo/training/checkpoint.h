@@ -27,6 +27,11 @@ struct CheckpointState {
   std::string monitor = {};
   std::optional<double> monitored = {};  // the value at this step, where it was evaluated
   std::optional<BestValue> best = {};
+  std::vector<double> history = {};  // Clock::monitored
+  std::string measured = {};         // what the monitored values were measured on; those of another are not compared with them
+  bool evaluation_due = false;       // stopped in the middle of the evaluation of this step
+  int64_t skipped = 0;               // steps so far whose loss was not finite
+  int64_t skipped_in_a_row = 0;      // the last of them, up to here
   LogPositions logs = {};
   std::string data_sha256 = {};    // the data set's fingerprint
   DataSpec data_spec = {};         // what the model was built for, so that it can be built without the data
@@ -63,6 +68,8 @@ class Checkpoint {
   /// Copies the evaluated weights into the parameters and buffers of a model, on whatever device they are.
   /// Throws: CheckpointError with everything missing, unexpected and misshapen.
   void load_model(torch::nn::Module& model) const;
+  /// The same for the weights of an objective that has any (critics); those of a checkpoint that was imported stay as they are.
+  void load_objective(torch::nn::Module& objective) const;
 
  private:
   std::filesystem::path folder_;
@@ -78,9 +85,10 @@ std::filesystem::path find_checkpoint(const std::filesystem::path& run);
 /// Parameters and buffers by module path, in a fixed order.
 std::vector<NamedTensor> named_tensors(const torch::nn::Module& module, const std::string& prefix = "");
 
-/// Copies a safetensors file into the tensors by name, on whatever device they are; nothing is changed unless all of them fit.
+/// Copies a safetensors file (of it, the names that start with `prefix`) into the tensors by name, on whatever device they are;
+/// nothing is changed unless all of them fit.
 /// Throws: CheckpointError with everything missing, unexpected and misshapen.
-void load_by_name(const std::filesystem::path& file, const std::vector<NamedTensor>& tensors);
+void load_by_name(const std::filesystem::path& file, const std::vector<NamedTensor>& tensors, std::string_view prefix = "");
 
 /// Points `last` (and `best`) at checkpoints of this folder, then removes all but the newest `keep` and those two.
 struct KeptCheckpoints {

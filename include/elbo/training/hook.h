@@ -33,7 +33,8 @@ class Hook {
   /// After every step; must not read from the device.
   virtual void on_step(const TrainingState&) {}
   /// At the end of every epoch and of training: measures the model, which is in evaluation mode and holds the averaged weights
-  /// when averaging is on. Returns full names ("valid/bound"); empty when it isn't time.
+  /// when averaging is on. Returns full names ("valid/bound"); empty when it isn't time. A long one looks at stop_requested() and
+  /// throws Interrupted: the trainer then writes a checkpoint, and a continued run evaluates first.
   virtual NamedValues evaluate(const TrainingState&) { return {}; }
   /// Values to be written down. `split` is "train" for means since the last log point, else what stood before the '/' of the
   /// names that evaluate() returned, which come without it.

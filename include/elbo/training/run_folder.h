@@ -57,7 +57,8 @@ class RunFolder {
 bool holds_run(const std::filesystem::path& path);
 
 /// "objective.beta: 1, now 4" for every key whose value differs, those left out that a continued run may change: training.epochs,
-/// training.steps, training.log_every_steps, training.checkpoint and evaluation.
+/// training.steps, training.log_every_steps, training.checkpoint, training.early_stopping and (unless a schedule follows the
+/// evaluated values) evaluation.
 std::vector<std::string> config_differences(const Node& before, const Node& now);
 
 }  // namespace elbo

@@ -24,6 +24,8 @@ struct TrainingParts {
   uint64_t seed = 0;
   std::string data_sha256 = {};  // recorded in checkpoints; a run continues on the same data only
   DataSpec data_spec = {};       // recorded in checkpoints
+  std::string measured = {};     // what the monitored value is measured on; a continued run starts its best anew where it differs
+  bool log_performance = false;  // examples a second and peak memory among the logged values
   RunFolder* run = nullptr;      // outlives the trainer; without one nothing is written
   std::vector<std::shared_ptr<Hook>> hooks = {};
   Collective* collective = nullptr;  // outlives the trainer; a single process without one
@@ -32,6 +34,7 @@ struct TrainingParts {
 struct TrainingResult {
   TrainingState state = {};
   std::optional<BestValue> best = {};
+  bool stopped_early = false;
 };
 
 /// Minimises an objective: phases, optimisers, averaging, checkpoints. Everything of a particular method is in its objective's
@@ -47,8 +50,9 @@ class Trainer {
   /// Continues the run of the run folder from its last checkpoint, bit for bit as if it had never stopped; does nothing where
   /// there is none yet. Throws: CheckpointError.
   void resume();
-  /// Trains to the end. Throws: NumericalError when something became non-finite; Interrupted after a stop request and its
-  /// checkpoint; ConfigError when the monitored value isn't among those that the hooks' first evaluation returned.
+  /// Trains to the end, or to where training.early_stopping ends it. Throws: NumericalError when something became non-finite (too
+  /// often in a row, where such steps are skipped); Interrupted after a stop request and its checkpoint; ConfigError when the
+  /// monitored value isn't among those that the hooks' first evaluation returned.
   TrainingResult run();
   /// One step, without logs and checkpoints. Throws: NumericalError (on CUDA only when check_finite is called).
   void step();
