@@ -3,8 +3,10 @@ import functools
 import gzip
 import hashlib
 import http.server
+import io
 import os
 import subprocess
+import tarfile
 import tempfile
 import threading
 import unittest
@@ -42,7 +44,8 @@ class FetchData(unittest.TestCase):
 
     def fetch(self, name="mnist", **environment):
         url = f"http://127.0.0.1:{self.server.server_port}"
-        environment = {"ELBO_MNIST_URL": url, "ELBO_FASHION_MNIST_URL": url, "ELBO_SHA256": self.sums, "no_proxy": "*", **environment}
+        environment = {"ELBO_MNIST_URL": url, "ELBO_FASHION_MNIST_URL": url, "ELBO_CIFAR10_URL": url,
+                       "ELBO_SHA256": self.sums, "no_proxy": "*", **environment}
         return subprocess.run([SCRIPT, name, self.data], env={**os.environ, **environment}, capture_output=True, text=True)
 
     def in_place(self):
@@ -105,9 +108,49 @@ class FetchData(unittest.TestCase):
         with gzip.open(path) as file:
             self.assertEqual(file.read(), b"mine")
 
+    CIFAR = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
+
+    def serve_cifar(self, names, wrong_sum=False):
+        """The archive with its files in a folder, something else and something that climbs out."""
+        path = os.path.join(self.served, "cifar-10-binary.tar.gz")
+        with tarfile.open(path, "w:gz") as tar:
+            for name in [*names, "readme.html", "../../escaped.txt"]:
+                member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+                member.size = len(name)
+                tar.addfile(member, io.BytesIO(name.encode()))
+        with open(path, "rb") as archive:
+            digest = hashlib.sha256(b"" if wrong_sum else archive.read()).hexdigest()
+        with open(self.sums, "w", encoding="utf-8") as sums:
+            sums.write(f"{digest}  cifar-10-binary.tar.gz\n")
+
+    def test_cifar10_is_unpacked_from_its_archive(self):
+        self.serve_cifar(self.CIFAR)
+        run = self.fetch("cifar10")
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        self.assertEqual(self.in_place(), [f"cifar10/{name}" for name in self.CIFAR])
+        for name in self.CIFAR:
+            with open(os.path.join(self.data, "cifar10", name), "rb") as file:
+                self.assertEqual(file.read(), name.encode())
+        self.assertIn("all there", self.fetch("cifar10").stdout)
+        self.assertEqual(self.server.requests, ["/cifar-10-binary.tar.gz"])
+
+    def test_a_wrong_cifar10_leaves_nothing(self):
+        self.serve_cifar(self.CIFAR, wrong_sum=True)
+        run = self.fetch("cifar10")
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("cifar-10-binary.tar.gz as fetched has another SHA-256", run.stderr)
+        self.assertEqual(self.in_place(), [])
+        self.serve_cifar(self.CIFAR[:-1])
+        run = self.fetch("cifar10")
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("test_batch.bin missing", run.stderr)
+        self.assertEqual(self.in_place(), [])
+        run = self.fetch("cifar10", ELBO_SHA256="")  # the real one's is in the script
+        self.assertIn("has another SHA-256 than c4a38c50a1bc5f3a", run.stderr)
+
     def test_an_unknown_set_is_refused(self):
         run = self.fetch("imagenet")
-        self.assertEqual((run.returncode, run.stderr), (1, "error: unknown data set 'imagenet', expected fashion_mnist or mnist\n"))
+        self.assertEqual((run.returncode, run.stderr), (1, "error: unknown data set 'imagenet', expected cifar10, fashion_mnist or mnist\n"))
 
 
 if __name__ == "__main__":
