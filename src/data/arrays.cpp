@@ -159,6 +159,10 @@ RowSource row_source(Parts given, PartsOptions options) {
   };
   append(given.valid, Split::valid);
   append(given.test, Split::test);
+  source.where = given.train.x.where;
+  for (const auto& part : parts) {  // as read, and once more in the splits
+    source.num_bytes += 2 * num_elements(part.x.shape) * static_cast<int64_t>(size_of(part.x.dtype));
+  }
   source.read = [parts, spec = source.spec, given_values = options.values] { return read_parts(parts, spec, given_values); };
   return source;
 }

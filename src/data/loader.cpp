@@ -11,6 +11,14 @@ namespace {
 
 /// Training rows that are drawn when gathered are drawn in whole granules by SequentialLoader, each keyed by its place.
 constexpr int64_t kGranule = 64;
+/// Batches that are announced before they are needed.
+constexpr int64_t kBatchesAhead = 2;
+
+Tensor order_of_epoch(uint64_t seed, int64_t epoch, int64_t num_rows) {
+  Stream order(seed, "order", at::kCPU);
+  order.rekey(epoch);
+  return order.permutation(num_rows);
+}
 
 Tensor joined_rows(const std::vector<Tensor>& parts) { return parts.front().defined() ? torch::cat(parts) : Tensor(); }
 
@@ -64,16 +72,22 @@ int64_t Loader::num_examples() const { return dataset_->size(Split::train); }
 
 Batch Loader::at(int64_t step, Stream& stream) {
   if (step < 0) throw UsageError(text("training step: got ", step, ", expected at least 0"));
-  const int64_t epoch = step / steps_per_epoch_;
+  const int64_t epoch = step / steps_per_epoch_, num_rows = num_examples();
   if (epoch != epoch_) {
-    Stream order(seed_, "order", at::kCPU);
-    order.rekey(epoch);
-    order_ = order.permutation(num_examples());
+    const bool known = epoch == epoch_ + 1 && order_.defined() && order_.size(0) == 2 * num_rows;
+    order_ = known ? order_.narrow(0, num_rows, num_rows).clone() : order_of_epoch(seed_, epoch, num_rows);
     epoch_ = epoch;
   }
-  const int64_t begin = step % steps_per_epoch_ * batch_size_;
-  const int64_t count = std::min(batch_size_, num_examples() - begin);
-  return dataset_->gather(Split::train, order_.narrow(0, begin, count), stream);
+  const auto rows_of_step = [&](int64_t s) {
+    const int64_t ahead = s / steps_per_epoch_ - epoch_;
+    if (ahead == 1 && order_.size(0) == num_rows) order_ = torch::cat({order_, order_of_epoch(seed_, epoch + 1, num_rows)});
+    const int64_t begin = s % steps_per_epoch_ * batch_size_;
+    return order_.narrow(0, ahead * num_rows + begin, std::min(batch_size_, num_rows - begin));
+  };
+  for (int64_t s = step; s <= step + kBatchesAhead && s / steps_per_epoch_ <= epoch + 1; ++s) {
+    dataset_->prefetch(Split::train, rows_of_step(s));
+  }
+  return dataset_->gather(Split::train, rows_of_step(step), stream);
 }
 
 SequentialLoader::SequentialLoader(std::shared_ptr<const Dataset> dataset, Split split, int64_t batch_size, int64_t limit)
@@ -89,6 +103,7 @@ Batch SequentialLoader::at(int64_t batch) const {
   if (batch < 0 || batch >= num_batches()) throw UsageError(text("batch: got ", batch, ", there are ", num_batches()));
   const int64_t begin = batch * batch_size_;
   const int64_t end = std::min(begin + batch_size_, num_examples_);
+  dataset_->prefetch(split_, torch::arange(begin, std::min(begin + (1 + kBatchesAhead) * batch_size_, num_examples_)));
   Stream stream(0, "sequential", at::kCPU);
   if (split_ != Split::train) return dataset_->gather(split_, torch::arange(begin, end), stream);
   std::vector<Batch> parts;

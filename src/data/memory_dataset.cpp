@@ -11,18 +11,16 @@
 #include "elbo/data/kind_name.h"
 #include "elbo/io/sha256.h"
 #include "elbo/math/tensors.h"
+#include "memory.h"
+#include "presentation.h"
 
 namespace elbo {
+
+using detail::numbers;
+
 namespace {
 
 constexpr int64_t kRowsAtOnce = 1024;  // when all rows are gone through; part of how evaluation data is binarised
-
-/// Numbers as a model sees them: float32, unit fields in [0, 1].
-Tensor numbers(const Tensor& stored, const FieldSpec& spec) {
-  Tensor values = stored.to(torch::kFloat);
-  if (spec.kind == ValueKind::unit && stored.scalar_type() == torch::kByte) values.div_(static_cast<double>(spec.levels - 1));
-  return values;
-}
 
 /// Bernoulli(p) as 0 or 1 of p's type.
 Tensor draw(const Tensor& p, Stream& stream) {
@@ -59,21 +57,21 @@ int64_t num_held_out(double fraction, int64_t num_rows) {
 }
 
 MemoryDataset::MemoryDataset(RowSource source, const DataOptions& options, uint64_t seed)
-    : source_(std::move(source)), spec_(source_.spec), options_(options), seed_(seed) {
-  auto& x = spec_.at("x");
-  if (options_.binarize == Binarize::none || x.kind == ValueKind::binary) return;
-  if (x.kind != ValueKind::unit) {
-    throw ConfigError("data.binarize: needs values in [0, 1], but field 'x' is " + std::string(kind_name(x.kind)) +
-                      "; leave it at none, or set data.values to unit if the values are in [0, 1]");
-  }
-  x.kind = ValueKind::binary;
-  x.levels = 0;
+    : source_(std::move(source)),
+      spec_(source_.spec),
+      options_(options),
+      seed_(seed),
+      presentation_(std::make_unique<detail::Presentation>(source_.spec.at("x"), options, seed)) {
+  spec_.at("x") = presentation_->spec();
 }
+
+MemoryDataset::~MemoryDataset() = default;
 
 int64_t MemoryDataset::size(Split split) const { return source_.rows[static_cast<size_t>(split)].size(0); }
 
 void MemoryDataset::load(at::Device device) {
   device_ = device;
+  detail::check_host_memory(source_.where, source_.num_bytes, detail::available_host_bytes());
   auto arrays = source_.read();
   stored_ = {};
   fingerprint_.reset();
@@ -98,10 +96,14 @@ void MemoryDataset::load(at::Device device) {
   }
 }
 
+bool MemoryDataset::keeps_bits(Split split) const {
+  const bool later = options_.binarize == Binarize::dynamic && split == Split::train;
+  return options_.binarize != Binarize::none && source_.spec.at("x").kind != ValueKind::binary && !later;
+}
+
 Tensor MemoryDataset::binarised(const Tensor& grey, Split split) const {
   const auto& spec = source_.spec.at("x");
-  const bool later = options_.binarize == Binarize::dynamic && split == Split::train;
-  if (options_.binarize == Binarize::none || spec.kind == ValueKind::binary || later) return grey;
+  if (!keeps_bits(split)) return grey;
   Stream stream(seed_, "binarize", at::kCPU);
   stream.rekey(static_cast<int64_t>(split));
   Tensor bits = torch::empty(grey.sizes(), torch::kByte);
@@ -127,15 +129,10 @@ Batch MemoryDataset::gather(Split split, const Tensor& index, Stream& stream) co
   for (const auto& [name, stored] : rows_of(split)) {
     const Tensor rows = stored.index_select(0, index.to(stored.device())).to(device_);
     const auto& spec = source_.spec.at(name);
-    Tensor value;
-    if (spec.kind == ValueKind::category) {
-      value = rows.to(torch::kLong);
-    } else if (name == "x" && spec_.at("x").kind == ValueKind::binary && spec.kind == ValueKind::unit) {
-      const bool draws = options_.binarize == Binarize::dynamic && split == Split::train;
-      value = draws ? draw(numbers(rows, spec), stream) : rows.to(torch::kFloat);
-    } else {
-      value = numbers(rows, spec);
-    }
+    const auto bits = keeps_bits(split) ? detail::Bits::drawn : detail::Bits::to_draw;
+    const Tensor value = spec.kind == ValueKind::category ? rows.to(torch::kLong)
+                         : name == "x"                    ? presentation_->present(rows, split, index, stream, bits)
+                                                          : numbers(rows, spec);
     batch.fields[name].value = value;
   }
   return batch;
@@ -145,6 +142,7 @@ std::string MemoryDataset::fingerprint() const {
   if (fingerprint_) return *fingerprint_;
   // What is stored says how it was binarised: static and threshold keep the bits, dynamic grey values of a binary field.
   Sha256 hash;
+  hash.update(presentation_->fingerprint());
   for (const Split split : {Split::train, Split::valid, Split::test}) {
     for (const auto& [name, stored] : rows_of(split)) {
       const auto& spec = spec_.at(name);
@@ -171,7 +169,8 @@ Tensor MemoryDataset::training_mean() const {
   const bool once = options_.binarize == Binarize::once || options_.binarize == Binarize::threshold;
   const auto& spec = source_.spec.at("x");
   const int64_t top = bytes && spec.kind == ValueKind::unit && !once ? spec.levels - 1 : 1;
-  return (sum.to(torch::kDouble) / static_cast<double>(stored.size(0) * top)).to(torch::kFloat).cpu();
+  const Tensor mean = sum.to(torch::kDouble) / static_cast<double>(stored.size(0) * top);
+  return presentation_->mean(mean).to(torch::kFloat).cpu();
 }
 
 }  // namespace elbo

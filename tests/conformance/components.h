@@ -22,7 +22,9 @@ inline const std::map<std::string, std::string>& exempt() {
 inline std::string settings(const std::string& component) {
   static const std::map<std::string, std::string> needed = {
       {"data/idx", "{images: x.idx, labels: y.idx}"},
+      {"data/image_folder", "{path: images, size: 6, labels: folders}"},
       {"data/npz", "{path: x.npz, label: y}"},
+      {"data/table", "{path: x.csv, columns: [{name: a}, {name: b, type: category}, {name: c, type: count}], label: d}"},
       {"prior/normal", "{spread: 0.5}"},  // the same for every seed without
   };
   const auto found = needed.find(component);

@@ -2,6 +2,7 @@
 
 #include "conformance/components.h"
 #include "data/files.h"
+#include "elbo/io/jpeg.h"
 #include "support/tensors.h"
 
 namespace elbo::conformance {
@@ -13,6 +14,20 @@ const std::filesystem::path& root() {
   static const bool written = [] {
     using namespace data_test;
     for (const char* name : {"mnist", "fashion_mnist"}) write_mnist(folder.path() / name, 5100, 20);
+    const std::string records = ramp(1010 * 3073, 10);
+    for (int i = 1; i <= 5; ++i) write_file(folder.path() / "cifar10" / ("data_batch_" + std::to_string(i) + ".bin"), records);
+    write_file(folder.path() / "cifar10/test_batch.bin", ramp(20 * 3073, 10));
+    std::string csv = "a,b,c,d\n";
+    for (int i = 0; i < 40; ++i) {
+      const auto name = std::to_string(i);
+      Image image = {.width = 9, .height = 7, .channels = 3};
+      for (int p = 0; p < 9 * 7 * 3; ++p) image.pixels.push_back(static_cast<uint8_t>(p * (i + 1)));
+      write_file(folder.path() / "images" / (i % 2 ? "a" : "b") / (name + (i % 3 ? ".png" : ".jpg")),
+                 i % 3 ? encode_png(image) : encode_jpeg(image));
+      csv += name + "." + name + "," + (i % 3 ? "yes" : "no") + "," + std::to_string(i % 5) + ",class " + std::to_string(i % 2) +
+             "\n";
+    }
+    write_file(folder.path() / "x.csv", csv);
     write_file(folder.path() / "x.idx", idx(8, {50, 6, 6}, ramp(50 * 36)));
     write_file(folder.path() / "y.idx", idx(8, {50}, ramp(50, 10)));
     const auto x = wavy({50, 5}).to(at::kFloat).contiguous(), y = (torch::arange(50) % 10).contiguous();

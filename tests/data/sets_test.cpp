@@ -16,7 +16,10 @@ namespace {
 using namespace data_test;
 using ::testing::ElementsAre;
 
-TEST(Datasets, AreListed) { EXPECT_THAT(datasets().names(), ElementsAre("digits", "fashion_mnist", "idx", "mnist", "npz")); }
+TEST(Datasets, AreListed) {
+  EXPECT_THAT(datasets().names(),
+              ElementsAre("cifar10", "digits", "fashion_mnist", "idx", "image_folder", "mnist", "npz", "table"));
+}
 
 TEST(Digits, AreTheUciDigits) {
   const auto dataset = datasets().make("digits", DataContext{.seed = 1});

@@ -18,18 +18,27 @@ struct RowSource {
   std::array<Tensor, 3> rows = {};
   /// Host arrays [N, ...] by field: uint8 or float32 of a number, uint8 or int64 of a category. Throws: DataError.
   std::function<std::map<std::string, Tensor>()> read = {};
+  /// The files' name for messages, and what `read` will allocate; 0 where it isn't known.
+  std::string where = {};
+  int64_t num_bytes = 0;
 };
+
+namespace detail {
+class Presentation;
+}
 
 /// A data set held in memory in its compact element type (bytes for images), on the device where it fits beside a model.
 /// A batch is one index_select a field and one or two element-wise operations.
 class MemoryDataset final : public Dataset {
  public:
-  /// `seed` is the run's. Throws: ConfigError when `x` can't be binarised as asked.
+  /// `seed` is the run's. Throws: ConfigError when `x` can't be binarised, flipped or dequantised as asked.
   MemoryDataset(RowSource source, const DataOptions& options, uint64_t seed);
+  ~MemoryDataset() override;
 
   const DataSpec& spec() const override { return spec_; }
   int64_t size(Split split) const override;
   int64_t batch_size() const override { return options_.batch_size; }
+  /// Throws: DataError when the memory it would take isn't there, before any is taken.
   void load(at::Device device) override;
   Batch gather(Split split, const Tensor& index, Stream& stream) const override;
   std::string fingerprint() const override;
@@ -38,12 +47,15 @@ class MemoryDataset final : public Dataset {
  private:
   using Rows = std::map<std::string, Tensor>;  // by field, [n, ...]
   const Rows& rows_of(Split split) const;
+  /// Whether the rows of this split are kept as bits.
+  bool keeps_bits(Split split) const;
   Tensor binarised(const Tensor& grey, Split split) const;
 
   RowSource source_;
   DataSpec spec_;
   DataOptions options_;
   uint64_t seed_;
+  std::unique_ptr<const detail::Presentation> presentation_;
   at::Device device_ = at::kCPU;
   std::array<Rows, 3> stored_ = {};
   bool loaded_ = false;

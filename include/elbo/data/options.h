@@ -39,11 +39,18 @@ constexpr auto enum_names(Values) {
 /// What every data set's section may say; a set's config lists these among its own fields.
 struct DataOptions {
   Binarize binarize = Binarize::none;
+  bool flip = false;
+  bool dequantize = false;
   int64_t batch_size = 128;
 
   template <class F>
   void fields(F& field) {
     field("binarize", binarize, "none, static (drawn once), dynamic (drawn for each training batch) or threshold (x >= 0.5)");
+    field("flip", flip, "mirror each training image left to right with probability 1/2, drawn whenever it is read");
+    field("dequantize", dequantize,
+          "grey levels g become (g + u) / levels with u uniform in [0, 1), for densities (likelihoods of grey levels take them "
+          "as they "
+          "are); drawn afresh for training rows, by the run's seed for the others");
     field("batch_size", batch_size, "rows a training batch", between(1, 1 << 20));
   }
 };
