@@ -90,12 +90,20 @@ def colour(root):
 CASES = {"vae": (Vae, binary, 128), "iwae": (Iwae, binary, 20), "conv_vae": (ConvVae, colour, 64)}
 
 
+def write_data(root):
+    random = np.random.default_rng(1)
+    np.savez(os.path.join(root, "grey.npz"), x=random.integers(0, 256, (20000, 1, 28, 28), dtype=np.uint8))
+    np.savez(os.path.join(root, "colour.npz"), x=random.integers(0, 256, (4000, 3, 64, 64), dtype=np.uint8))
+
+
 def peak_megabytes():
     with open("/proc/self/status") as status:
         return next(float(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM:"))
 
 
 def main():
+    if sys.argv[1] == "write_data":
+        return write_data(sys.argv[2])
     case, root, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
     channels_last = case == "conv_vae" and os.environ.get("BENCH_CHANNELS_LAST", "1") == "1"
     torch.set_num_threads(threads)

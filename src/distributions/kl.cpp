@@ -16,6 +16,7 @@
 #include "elbo/distributions/one_hot_categorical.h"
 #include "elbo/distributions/poisson.h"
 #include "elbo/distributions/transformed.h"
+#include "elbo/ops/normal.h"
 
 namespace elbo {
 namespace {
@@ -31,6 +32,10 @@ Tensor normal_normal(const Normal& q, const Normal& p) {
 
 Tensor normal_standard(const Normal& q, const StandardNormal&) {
   return 0.5 * (q.mean().square() + q.log_var().exp() - q.log_var() - 1);
+}
+
+Tensor normal_standard_summed(const Normal& q, const StandardNormal&) {
+  return normal_kl_to_standard(q.mean(), q.log_var(), static_cast<int64_t>(q.event_shape().size()));
 }
 
 Tensor standard_normal(const StandardNormal&, const Normal& p) {
@@ -145,6 +150,7 @@ const Table& joint() {
       {{"multivariate_normal", "normal"}, from_multivariate<Normal>()},
       {{"multivariate_normal", "standard_normal"}, from_multivariate<StandardNormal>()},
       {{"normal", "multivariate_normal"}, to_multivariate<Normal>()},
+      {{"normal", "standard_normal"}, of(normal_standard_summed)},  // one pass: nearly every VAE's KL
       {{"one_hot_categorical", "one_hot_categorical"}, of(one_hot_pair)},
       {{"standard_normal", "multivariate_normal"}, to_multivariate<StandardNormal>()},
   };

@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include "elbo/base/error.h"
+#include "elbo/ops/normal.h"
 
 namespace elbo {
 namespace {
@@ -37,10 +38,8 @@ Tensor Normal::summed_log_var() const {
 
 Tensor Normal::do_log_prob(const Tensor& value) const {
   const auto event_dims = static_cast<int64_t>(event_shape().size());
-  const auto square = (value - mean_).square();
-  const auto inverse_variance = (-log_var_).exp();  // of the parameters' size, not K times it
-  const auto distance =
-      log_var_.dim() == 0 ? sum_last(square, event_dims) * inverse_variance : sum_last(square * inverse_variance, event_dims);
+  if (log_var_.dim() != 0) return normal_log_prob(value, mean_, log_var_, event_dims);
+  const auto distance = sum_last((value - mean_).square(), event_dims) * (-log_var_).exp();
   return -0.5 * (distance + (summed_log_var() + event_size(*this) * kLogTwoPi));
 }
 
@@ -49,8 +48,8 @@ Tensor Normal::do_log_prob_per_element(const Tensor& value) const {
 }
 
 Tensor Normal::do_rsample(at::IntArrayRef leading, Noise& noise) const {
-  const auto scale = (0.5 * log_var_).exp();
-  return torch::addcmul(mean_, scale, noise.normal(leading, event_shape()));
+  const auto drawn = noise.normal(leading, event_shape());
+  return log_var_.dim() == 0 ? torch::addcmul(mean_, (0.5 * log_var_).exp(), drawn) : normal_rsample(mean_, log_var_, drawn);
 }
 
 Tensor Normal::do_entropy() const {

@@ -6,6 +6,7 @@
 #include "elbo/base/error.h"
 #include "elbo/distributions/normal.h"
 #include "elbo/math/precision.h"
+#include "elbo/ops/normal.h"
 
 namespace elbo {
 namespace {
@@ -44,7 +45,7 @@ Tensor clamp(const Tensor& x, Clamp how, double lo, double hi) {
     case Clamp::hard:
       return x.clamp(lo, hi);
     case Clamp::soft:
-      return hi - torch::softplus(hi - (lo + torch::softplus(x - lo)));
+      return soft_clip(x, lo, hi);
   }
   return x;
 }

@@ -109,10 +109,6 @@ void backward_plain(const float* l, const float* x, float g, int64_t event, floa
 [[gnu::target("avx2,fma")]] void backward_avx2(const float* l, const float* x, float g, int64_t event, float* out) {
   row_backward_lanes(l, x, g, event, out);
 }
-bool has_avx2() {
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
 const ForwardRow forward_row = has_avx2() ? forward_avx2 : forward_plain;
 const BackwardRow backward_row = has_avx2() ? backward_avx2 : backward_plain;
 #else

@@ -44,4 +44,29 @@ inline constexpr int64_t kLanes = 8;
   result = p * s;
 }
 
+// ---- the machine's instructions ----
+
+#if defined(__x86_64__)
+inline bool has_avx2() {
+  static const bool has = [] {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  }();
+  return has;
+}
+template <class Work>
+[[gnu::target("avx2,fma")]] void with_avx2(const Work& work) {
+  work();
+}
+#endif
+
+/// Runs `work`, a lambda marked always_inline, compiled for AVX2 where the machine has it.
+template <class Work>
+void with_best_instructions(const Work& work) {
+#if defined(__x86_64__)
+  if (has_avx2()) return with_avx2(work);
+#endif
+  work();
+}
+
 }  // namespace elbo::detail
