@@ -52,7 +52,7 @@ class Folder(CliTest):
             with self.subTest(name):
                 result = self.elbo("train", path, "--run", name)
                 self.check_folder(self.path(name), f"smoke/{name}")
-                self.assertIn(f"smoke/{name}   vae ", result.err)
+                self.assertRegex(result.err, rf"smoke/{name}   \w+ ")
                 self.assertIn("parameters   cpu, 1 thread   run ", result.err)
                 self.assertEqual(result.out, "")
 
@@ -134,9 +134,35 @@ class Refusals(CliTest):
                 self.refused(2, "train", self.small(), "--run", "run", "--quiet", "--set", setting, says=says)
                 self.assertFalse(os.path.exists(self.path("run")))
 
-    def test_a_monitor_that_is_not_evaluated_is_refused_at_the_first_evaluation(self):
+    def test_a_monitor_that_is_not_evaluated_is_refused_before_there_is_a_run(self):
         self.refused(2, "train", self.small(), "--run", "run", "--quiet", "--set", "training.monitor=valid/bond",
                      says=["training.monitor: 'valid/bond'", "did you mean 'valid/bound'"])
+        self.assertFalse(os.path.exists(self.path("run")))
+
+    def test_what_the_trainer_cannot_do_is_refused_before_there_is_a_run(self):
+        self.refused(2, "train", self.small(), "--run", "run", "--set", "training.accumulate=3",
+                     says="training.accumulate: 3 parts do not divide a batch of 100 rows")
+        self.refused(2, "train", self.small(), "--run", "run", "--set", "training.phases.mian.optimizer.type=sgd",
+                     says=["training.phases: 'mian' is no phase of objective 'elbo' (line 9)", "did you mean 'main'?"])
+        self.assertFalse(os.path.exists(self.path("run")))
+
+    def test_accumulation_and_bfloat16_give_the_losses_of_the_whole_batch_in_float32(self):
+        fixed = ("--set", "data.binarize=threshold")
+        whole = metrics_of(self.train("whole", *fixed))
+        for name, setting, tolerance in (("parts", "training.accumulate=4", 1e-4), ("lower", "training.precision=bfloat16", 1e-2)):
+            with self.subTest(name):
+                lines = metrics_of(self.train(name, *fixed, "--set", setting))
+                self.assertEqual([line["step"] for line in lines], [line["step"] for line in whole])
+                for line, other in zip(lines, whole):
+                    for key in set(line) & {"loss", "bound", "elbo", "kl"}:
+                        self.assertAlmostEqual(line[key] / other[key], 1, delta=tolerance, msg=f"{key} of step {line['step']}")
+
+    def test_the_logs_tell_norms_rate_speed_and_memory(self):
+        run = self.train()
+        lines = [json.loads(line) for line in read(os.path.join(run, "metrics.jsonl")).decode().splitlines()]
+        train = [line for line in lines if line["split"] == "train"]
+        for name in ("gradient_norm", "update_norm", "parameter_norm", "learning_rate", "examples_per_second", "peak_memory_bytes"):
+            self.assertTrue(all(line[name] > 0 for line in train), name)
 
     def test_a_run_that_diverges_says_which_term_and_keeps_no_bad_checkpoint(self):
         result = self.elbo("train", self.small(), "--run", "run", "--quiet", "--set", "optimizer={type: sgd, learning_rate: 1e30}",
