@@ -187,6 +187,19 @@ TEST(MonitoredHistory, OfAnotherMeasurementIsForgottenAndSaid) {
                         "all rows): the best checkpoint is chosen anew"));
 }
 
+TEST(MonitoredHistory, WhereAScheduleFollowsItEvaluationIsNotFree) {
+  const std::string rest = "evaluation: {limit: 0}\ntraining: {early_stopping: {patience: 0}}\n";
+  const auto plateau = parse_yaml("optimizer: {learning_rate: {type: plateau}}\n" + rest, "a.yaml");
+  const auto constant = parse_yaml("optimizer: {learning_rate: 1}\n" + rest, "a.yaml");
+  const auto changed = [](Node config) {
+    *config.find("evaluation")->find("limit") = scalar_node("5");
+    *config.find("training")->find("early_stopping")->find("patience") = scalar_node("7");
+    return config;
+  };
+  EXPECT_THAT(config_differences(constant, changed(constant)), ::testing::IsEmpty());
+  EXPECT_THAT(config_differences(plateau, changed(plateau)), ElementsAre("evaluation.limit: 0, now 5"));
+}
+
 TEST(Interruption, InTheMiddleOfAnEvaluationEndsItWithACheckpointAndItIsMadeUpFor) {
   TemporaryFolder folder;
   const auto train = [&](const fs::path& path, RunStart start, int64_t stop_at) {
