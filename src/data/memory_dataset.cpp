@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
@@ -122,7 +123,9 @@ const MemoryDataset::Rows& MemoryDataset::rows_of(Split split) const {
 
 Batch MemoryDataset::gather(Split split, const Tensor& index, Stream& stream) const {
   check_shape(index, {kAnyExtent}, "rows to gather");
-  if (index.numel() > 0 && (index.min().item<int64_t>() < 0 || index.max().item<int64_t>() >= size(split))) {
+  const auto rows_asked = index.to(torch::kCPU).contiguous();
+  const std::span places(rows_asked.const_data_ptr<int64_t>(), static_cast<size_t>(rows_asked.numel()));
+  if (std::any_of(places.begin(), places.end(), [&](int64_t row) { return row < 0 || row >= size(split); })) {
     throw UsageError(text("rows to gather: outside 0..", size(split) - 1));
   }
   Batch batch{.fields = {}, .index = index};

@@ -4,6 +4,22 @@
 
 namespace elbo::detail {
 
+namespace {
+
+/// Sum in float64 of a value on the host, by a plain loop: a step's terms are many and small, and operations on each would cost more
+/// than the mathematics of a small model.
+double host_sum(const Tensor& value) {
+  const auto wide = value.scalar_type() == torch::kFloat && value.is_contiguous() ? value : value.to(torch::kDouble).contiguous();
+  double sum = 0;
+  for (int64_t i = 0; i < wide.numel(); ++i) {
+    sum += wide.scalar_type() == torch::kFloat ? static_cast<double>(wide.const_data_ptr<float>()[i])
+                                               : wide.const_data_ptr<double>()[i];
+  }
+  return sum;
+}
+
+}  // namespace
+
 int64_t RunningMeans::place_of(const std::vector<std::string>& names) {
   const auto found = std::search(names_.begin(), names_.end(), names.begin(), names.end());
   if (found != names_.end()) return found - names_.begin();
@@ -19,20 +35,37 @@ int64_t RunningMeans::place_of(const std::vector<std::string>& names) {
 void RunningMeans::add(const std::vector<Term>& terms, const std::string& prefix, int64_t B, const Tensor& skipped) {
   if (terms.empty()) return;
   std::vector<std::string> names;
+  for (const auto& term : terms) names.push_back(prefix + term.name);
+  const auto place = place_of(names);
+  for (size_t i = 0; i < names.size(); ++i) weights_[static_cast<size_t>(place) + i] += static_cast<double>(B);
+  if (device_.is_cpu()) {
+    add_on_host(terms, place, B, skipped.defined() && skipped.item<double>() != 0);
+    return;
+  }
   std::vector<Tensor> values;
   for (const auto& term : terms) {
-    names.push_back(prefix + term.name);
     const auto value = term.value.detach();
     values.push_back((value.dim() == 0 ? value : value.sum() / B).to(torch::kDouble));
   }
-  const auto place = place_of(names);
   auto stacked = torch::stack(values);
   if (skipped.defined()) {
     left_out_.narrow(0, place, static_cast<int64_t>(names.size())).add_(skipped, static_cast<double>(B));
     stacked = torch::where(skipped.ne(0), torch::zeros_like(stacked), stacked);
   }
   sums_.narrow(0, place, static_cast<int64_t>(names.size())).add_(stacked, static_cast<double>(B));
-  for (size_t i = 0; i < names.size(); ++i) weights_[static_cast<size_t>(place) + i] += static_cast<double>(B);
+}
+
+void RunningMeans::add_on_host(const std::vector<Term>& terms, int64_t place, int64_t B, bool skipped) {
+  const auto weight = static_cast<double>(B);
+  auto* sums = sums_.mutable_data_ptr<double>() + place;
+  auto* left_out = left_out_.mutable_data_ptr<double>() + place;
+  for (size_t i = 0; i < terms.size(); ++i) {
+    if (skipped) {
+      left_out[i] += weight;
+    } else {
+      sums[i] += host_sum(terms[i].value) * (terms[i].value.dim() == 0 ? weight : 1);
+    }
+  }
 }
 
 NamedValues RunningMeans::read() {

@@ -23,6 +23,7 @@ class RunningMeans {
  private:
   /// Where the names stand in sums_, appended when they are new; consecutive for the terms of a phase.
   int64_t place_of(const std::vector<std::string>& names);
+  void add_on_host(const std::vector<Term>& terms, int64_t place, int64_t B, bool skipped);
 
   at::Device device_;
   std::vector<std::string> names_ = {};
