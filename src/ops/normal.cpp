@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "normal_cpu.h"
+#include "over_event.h"
 
 namespace elbo {
 namespace {
@@ -14,12 +15,6 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 const double kLogTwoPi = std::log(2 * std::numbers::pi);
-
-Tensor over_event(const Tensor& per_row, int64_t event_dims) {
-  auto shape = per_row.sizes().vec();
-  shape.insert(shape.end(), static_cast<size_t>(event_dims), 1);
-  return per_row.reshape(shape);
-}
 
 bool has_kernel(const Tensor& tensor) {
   return tensor.is_cpu() && (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble);
@@ -95,7 +90,7 @@ struct LogProb : public torch::autograd::Function<LogProb> {
     const auto wants = [&](size_t i) { return context->needs_input_grad(i); };
     Gradients grads;
     if (at::GradMode::is_enabled()) {  // create_graph: from operations that have second derivatives
-      const auto g = over_event(upstream[0], event_dims);
+      const auto g = detail::over_event(upstream[0], event_dims);
       const auto d = value - mean;
       const auto slope = g * d * (-log_var).exp();
       if (wants(0)) grads.value = -slope;
@@ -165,7 +160,7 @@ struct KlToStandard : public torch::autograd::Function<KlToStandard> {
     const auto event_dims = context->saved_data["event_dims"].toInt();
     Gradients grads;
     if (at::GradMode::is_enabled()) {
-      const auto g = over_event(upstream[0], event_dims);
+      const auto g = detail::over_event(upstream[0], event_dims);
       if (context->needs_input_grad(0)) grads.mean = g * mean;
       if (context->needs_input_grad(1)) grads.log_var = g * (0.5 * (log_var.exp() - 1));
     } else {

@@ -5,19 +5,13 @@
 #include "bernoulli_cpu.h"
 #include "cuda_table.h"
 #include "elbo/base/error.h"
+#include "over_event.h"
 
 namespace elbo {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-/// A per-row tensor [leading...] made ready to multiply [leading..., event...].
-Tensor over_event(const Tensor& per_row, int64_t event_dims) {
-  auto shape = per_row.sizes().vec();
-  shape.insert(shape.end(), event_dims, 1);
-  return per_row.reshape(shape);
-}
 
 template <class T>
 detail::BernoulliRows<T> rows_of(const Tensor& logits, const Tensor& target, int64_t rows) {
@@ -86,10 +80,10 @@ struct FusedBernoulli : public torch::autograd::Function<FusedBernoulli> {
     Tensor grad_logits, grad_target;
     if (context->needs_input_grad(0)) {
       // With gradients on (create_graph) the same formula from differentiable operations gives second derivatives.
-      grad_logits = at::GradMode::is_enabled() ? over_event(grads[0], event_dims) * (target - logits.sigmoid())
+      grad_logits = at::GradMode::is_enabled() ? detail::over_event(grads[0], event_dims) * (target - logits.sigmoid())
                                                : fused_backward(logits, target, grads[0]);
     }
-    if (context->needs_input_grad(1)) grad_target = (over_event(grads[0], event_dims) * logits).sum_to_size(target.sizes());
+    if (context->needs_input_grad(1)) grad_target = (detail::over_event(grads[0], event_dims) * logits).sum_to_size(target.sizes());
     return {grad_logits, grad_target, Tensor()};
   }
 };
