@@ -105,7 +105,9 @@ RawTable read_csv_table(const std::filesystem::path& path, const TableConfig& co
     }
     ++table.num_rows;
   }
-  for (size_t i = 0; i < classes.size(); ++i) classes[i].finish(table.columns[i]);
+  for (size_t i = 0; i < classes.size(); ++i) {
+    if (table.columns[i].type == TableColumnType::category) classes[i].finish(table.columns[i]);
+  }
   return table;
 }
 

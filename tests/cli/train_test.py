@@ -50,7 +50,7 @@ class Folder(CliTest):
         for path in SMOKE:
             name = os.path.basename(path)[:-5]
             with self.subTest(name):
-                result = self.elbo("train", path, "--run", name)
+                result = self.elbo("train", path, "--run", name, "--data-root", os.path.join(SOURCE, "configs", "smoke"))
                 self.check_folder(self.path(name), f"smoke/{name}")
                 self.assertRegex(result.err, rf"smoke/{name}   \w+ ")
                 self.assertIn("parameters   cpu, 1 thread   run ", result.err)
