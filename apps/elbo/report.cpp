@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMaxPictureBytes = size_t{8} << 20;
 constexpr size_t kMaxJsonBytes = size_t{4} << 20;
-constexpr int64_t kPanelRows = 2000;
+constexpr int64_t kTraversalPanelRows = 2000;
 constexpr size_t kTraversedUnits = 10;
 constexpr int64_t kTraversalSteps = 9;
 
@@ -117,7 +117,7 @@ void draw_traversal(const OpenedRun& opened, RunReport& report) {
     const auto panel = collapse_panel({.model = model,
                                        .dataset = opened.experiment.dataset,
                                        .split = Split::test,
-                                       .limit = kPanelRows,
+                                       .limit = kTraversalPanelRows,
                                        .device = opened.experiment.runtime.device});
     units = units_by_kl(panel, decodes->code_size(), UnitChoice::all);
   }

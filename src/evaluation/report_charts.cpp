@@ -10,7 +10,7 @@ namespace elbo::detail {
 namespace {
 
 constexpr double kWidth = 420, kHeight = 250;
-constexpr double kLeft = 58, kRight = 12, kTop = 12, kBottom = 34;
+constexpr double kLeft = 58, kRight = 12, kTop = 12, kBottom = 42;
 constexpr size_t kMostPoints = 400;
 constexpr size_t kMostMarkers = 24;
 constexpr size_t kMostBars = 256;
@@ -191,9 +191,9 @@ std::string chart_svg(const Chart& chart) {
     if (line.is_valid) svg += drawn(line, chart.one_run ? 1 : line.run, frame);
   }
   svg += "</g>";
-  if (start_cut) {
-    svg += text("<text class=\"n\" x=\"", kLeft + 6, "\" y=\"", kHeight - kBottom - 7, "\">the first steps lie outside</text>");
-  }
+  const auto below = kHeight - 6;
+  svg += text("<text class=\"n e\" x=\"", kWidth - kRight, "\" y=\"", below, "\">steps</text>");
+  if (start_cut) svg += text("<text class=\"n\" x=\"", kLeft, "\" y=\"", below, "\">the first values lie outside</text>");
   return svg + "</svg>";
 }
 

@@ -1,8 +1,12 @@
+#include <algorithm>
+#include <array>
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 
 #include "elbo/base/text.h"
 #include "report_parts.h"
+#include "report_sections.h"
 
 namespace elbo::detail {
 namespace {
@@ -93,6 +97,50 @@ std::string axis_number(double value) {
   if (std::abs(value) >= 1e6 && std::abs(value) < 1e9) return significant(value / 1e6, 4) + "M";
   if (std::abs(value) >= 1e4 && std::abs(value) < 1e6) return significant(value / 1e3, 4) + "k";
   return significant(value, 5);
+}
+
+/// log_likelihood_nats -> "log likelihood (nats)", psnr_db -> "PSNR (dB)".
+std::string readable(std::string key) {
+  static constexpr std::array kUnits = {std::pair{"_nats", "nats"}, std::pair{"_bits_per_dim", "bits/dim"},
+                                        std::pair{"_db", "dB"}};
+  static constexpr std::array<std::string_view, 4> kAcronyms = {"elbo", "kl", "psnr", "ssim"};
+  std::string unit;
+  for (const auto& [ending, name] : kUnits) {
+    if (!key.ends_with(ending)) continue;
+    key.resize(key.size() - std::string_view(ending).size());
+    unit = text(" (", name, ")");
+  }
+  auto words = split(key, '_');
+  for (auto& word : words) {
+    if (std::find(kAcronyms.begin(), kAcronyms.end(), word) == kAcronyms.end()) continue;
+    for (auto& letter : word) letter = static_cast<char>(std::toupper(letter));
+  }
+  return join(words, " ") + unit;
+}
+
+std::string unit_of(const std::string& name) {
+  static constexpr std::array<std::string_view, 7> kNats = {"bound",          "elbo",        "reconstruction",    "kl",
+                                                            "log_likelihood", "marginal_kl", "mutual_information"};
+  return std::find(kNats.begin(), kNats.end(), name) == kNats.end() ? "" : "nats";
+}
+
+std::optional<double> standard_error(const Json& metrics, const std::string& key) {
+  auto error_key = key + "_standard_error";
+  for (const std::string unit : {"_nats", "_bits_per_dim", "_db"}) {
+    if (key.ends_with(unit)) error_key = key.substr(0, key.size() - unit.size()) + "_standard_error" + unit;
+  }
+  const auto found = metrics.find(error_key);
+  return found != metrics.end() && found->is_number() ? std::optional(found->get<double>()) : std::nullopt;
+}
+
+std::string with_error(double value, const std::optional<double>& error) {
+  return error ? text(six_digits(value), " <small>±\u00a0", significant(*error, 3), "</small>") : six_digits(value);
+}
+
+std::string run_headers(const Runs& runs, const char* css) {
+  std::string html;
+  for (const auto& run : runs) html += text("<th scope=\"col\"", css, ">", escaped(run.title), "</th>");
+  return html;
 }
 
 }  // namespace elbo::detail

@@ -26,9 +26,9 @@ std::vector<double> numbers(const Json& list) {
   return values;
 }
 
-class Reader {
+class LogReader {
  public:
-  explicit Reader(RunLog& log) : log_(log) {}
+  explicit LogReader(RunLog& log) : log_(log) {}
 
   /// Throws: DataError saying what is wrong with the line.
   void add(const Json& line) {
@@ -98,7 +98,7 @@ RunLog read_run_log(const std::filesystem::path& metrics_jsonl) {
     log.problems.push_back(name + ": not there, or unreadable: no curves");
     return log;
   }
-  Reader reader(log);
+  LogReader reader(log);
   size_t num_broken = 0;
   int64_t number = 0;
   for (std::string line; std::getline(in, line);) {
