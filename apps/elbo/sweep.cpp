@@ -84,7 +84,8 @@ bool take_finished(Job& job) {
 void finish(Job& job, const Shared& shared) {
   Json metrics = Json::object();
   for (const auto& split : shared.splits) {
-    for (const auto& [name, value] : read_json(job.result(split)).at("metrics").items()) {
+    const auto result = read_json(job.result(split));
+    for (const auto& [name, value] : result.at("metrics").items()) {
       if (name.find("_standard_error") != std::string::npos || !value.is_number()) continue;
       metrics[split + "/" + name] = value;
       job.run.metrics[split + "/" + name] = value.get<double>();

@@ -99,6 +99,7 @@ class Sweep(CliTest):
         self.assertIn("continuing from", read(os.path.join(self.out, "objective.beta=1", "seed-3.log")).decode())
         for row, other in zip(self.table()["rows"], numbers["rows"]):
             self.assertEqual(row["metrics"], other["metrics"])
+            self.assertEqual(row["metrics"]["test/elbo_nats"]["count"], 2)
         self.assertEqual(tensors_of(os.path.join(self.out, "objective.beta=4", "seed-4")), weights)
 
     def test_a_signal_lets_the_runs_write_their_checkpoints(self):

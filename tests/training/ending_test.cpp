@@ -281,6 +281,27 @@ TEST(NonFiniteSteps, AreSkippedWhenAskedAndCounted) {
   EXPECT_THAT(contents(run.path() / "log.txt"), HasSubstr("skipped step 1 (epoch 0): the loss is not finite in 8 of 8 rows"));
 }
 
+TEST(NonFiniteSteps, StayOutOfTheMeans) {
+  TemporaryFolder folder;
+  RunFolder run(folder.path / "run", config_node(), RunStart::fresh);
+  Kit kit([](Autoencoder& model, const Batch& batch, Step& step) {
+    auto terms = reconstruction(model, batch, step);
+    if (step.index == 1 || step.index == 2 || step.index == 4) terms.loss = terms.loss * kNan;
+    terms.terms[0].value = torch::full({batch.size()}, terms.loss.isfinite().all().item<bool>() ? 10.f * (step.index + 1) : kNan);
+    return terms;
+  });
+  kit.config.non_finite = NonFinite::skip;
+  kit.config.log_every_steps = 100;
+  kit.run = &run;
+  kit.hooks = {make_metrics_log(run)};
+  Trainer(kit.parts()).run();
+  std::vector<double> bounds;
+  std::istringstream lines(contents(run.path() / "metrics.jsonl"));
+  for (std::string line; std::getline(lines, line);) bounds.push_back(parse_json(line, "metrics")["bound"]);
+  EXPECT_THAT(bounds, ElementsAre(10, ::testing::DoubleNear((8 * 40 + 4 * 60) / 12.0, 1e-9), 70))
+      << "short third batches count half";
+}
+
 TEST(NonFiniteSteps, TooManyInARowEndTraining) {
   Kit kit([](Autoencoder& model, const Batch& batch, Step& step) {
     auto terms = reconstruction(model, batch, step);
