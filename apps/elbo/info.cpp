@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdio>
 #include <fstream>
 #include <iostream>
 
@@ -24,6 +25,13 @@ std::map<std::string, Json> last_values(const fs::path& file) {
     last[split] = std::move(values);
   }
   return last;
+}
+
+/// Six significant digits: what a person reads. metrics.jsonl and state.json keep all.
+std::string for_reading(double value) {
+  char digits[32];
+  std::snprintf(digits, sizeof digits, "%.6g", value);
+  return digits;
 }
 
 std::vector<std::string> checkpoint_names(const fs::path& folder) {
@@ -62,8 +70,8 @@ int run_info(const std::vector<std::string>& words) {
   table.row({"seed", std::to_string(experiment.config.seed)});
   table.row({"checkpoint", folder + ", step " + with_commas(state.step) + ", epoch " + std::to_string(state.epoch)});
   table.row({"weights (SHA-256)", opened.checkpoint.model_sha256()});
-  if (state.monitored) table.row({state.monitor, shortest(*state.monitored)});
-  if (state.best) table.row({"best " + state.monitor, shortest(state.best->value) + " at step " + with_commas(state.best->step)});
+  if (state.monitored) table.row({state.monitor, for_reading(*state.monitored)});
+  if (state.best) table.row({"best " + state.monitor, for_reading(state.best->value) + " at step " + with_commas(state.best->step)});
   table.row({"written by", "elbo " + state.library_version + ", LibTorch " + state.torch_version});
   table.row({"all checkpoints", join(checkpoint_names(run / "checkpoints"), ", ")});
   std::cout << table.str();
@@ -72,7 +80,7 @@ int run_info(const std::vector<std::string>& words) {
     Table numbers({{.title = "name"}, {.title = "value", .align = Align::right}});
     for (const auto& [name, value] : values.items()) {
       if (value.is_number() || value.is_null())
-        numbers.row({name, value.is_number_float() ? shortest(value.get<double>()) : value.dump()});
+        numbers.row({name, value.is_number_float() ? for_reading(value.get<double>()) : value.dump()});
     }
     std::cout << numbers.str();
   }

@@ -1,6 +1,7 @@
 #include <ATen/Parallel.h>
 
 #include <chrono>
+#include <cstdio>
 #include <ctime>
 
 #include "elbo/base/error.h"
@@ -117,8 +118,9 @@ std::filesystem::path train(const ExperimentConfig& config, const Runtime& runti
                              make_progress_line({.num_examples = loader->num_examples(), .unit = "img"})}});
   const auto result = trained(trainer, request.start);
   if (result.best) {
-    log_info(
-        text("best ", config.training.monitor, " ", shortest(result.best->value), " at step ", with_commas(result.best->step)));
+    char value[32];  // for reading: metrics.jsonl keeps every digit
+    std::snprintf(value, sizeof value, "%.6g", result.best->value);
+    log_info(text("best ", config.training.monitor, " ", value, " at step ", with_commas(result.best->step)));
   }
   log_info(text("run ", path.string(), ": elbo evaluate, sample and reconstruct take it from here"));
   return path;

@@ -2,7 +2,9 @@
 and damaged checkpoints."""
 import csv
 import glob
+import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -43,6 +45,9 @@ class TrainedRun(CliTest):
         """The metrics of `elbo evaluate --json -`."""
         return json.loads(self.elbo("evaluate", self.run_folder, "--json", "-", *args, **options).out)["metrics"]
 
+    def best(self, name):
+        return os.path.join(self.run_folder, "checkpoints", "best", name)
+
     def assert_close(self, a, b, tolerance):
         self.assertEqual(a.keys(), b.keys())
         for key in a:
@@ -58,6 +63,10 @@ class Evaluate(TrainedRun):
         self.assertEqual((value["run"], value["split"], value["num_examples"], value["samples"], value["seed"]),
                          (self.run_folder, "test", 180, 64, 0))
         self.assertRegex(value["checkpoint"], r"^step-\d+$")
+        self.assertEqual((value["config"], value["device"], value["limit"]), ("test/small", "cpu", 0))
+        self.assertEqual(value["weights_sha256"], hashlib.sha256(read(self.best("model.safetensors"))).hexdigest())
+        self.assertEqual(value["data_sha256"], json.loads(read(self.best("state.json")))["data_sha256"])
+        self.assertEqual("elbo " + value["elbo_version"], self.elbo("--version").out.strip())
         for key in ("elbo_nats", "elbo_standard_error_nats", "kl_nats", "reconstruction_nats", "bound_nats", "log_likelihood_nats",
                     "log_likelihood_standard_error_nats", "effective_sample_size", "active_units", "num_units",
                     "reconstruction_error"):
@@ -78,6 +87,21 @@ class Evaluate(TrainedRun):
         first = self.elbo("evaluate", self.run_folder, "--json", "-").out
         self.assertEqual(first, self.elbo("evaluate", self.run_folder, "--json", "-").out)
         self.assertNotEqual(json.loads(first)["metrics"], self.evaluate("--seed", "1"))
+
+    def test_bits_are_the_nats_of_a_binary_pixel(self):
+        metrics = self.evaluate("--metrics", "elbo,log_likelihood,bits_per_dim", "--samples", "16")
+        for name in ("elbo", "log_likelihood"):
+            self.assertAlmostEqual(metrics[name + "_bits_per_dim"], -metrics[name + "_nats"] / (64 * math.log(2)), places=6)
+
+    def test_information_and_marginal_are_the_kl(self):
+        metrics = self.evaluate("--metrics", "elbo,mutual_information")
+        information, marginal = metrics["mutual_information_nats"], metrics["marginal_kl_nats"]
+        self.assertAlmostEqual(information + marginal, metrics["kl_nats"], delta=0.3)  # of one draw a row against the closed form
+        self.assertTrue(0 < information <= math.log(180))
+
+    def test_pictures_too_small_for_the_window_are_told(self):
+        self.refused(1, "evaluate", self.run_folder, "--metrics", "ssim", says="at least 11 x 11 pixels; x is [1, 8, 8]")
+        self.assertGreater(self.evaluate("--metrics", "psnr")["psnr_db"], 3)
 
     def test_batch_size_changes_nothing_beyond_rounding(self):
         args = ("--metrics", "elbo,log_likelihood,active_units", "--samples", "40")
