@@ -12,8 +12,8 @@ namespace {
 namespace fs = std::filesystem;
 
 const Shape kShape = {3, 32, 32};
-constexpr int64_t kPixels = 3 * 32 * 32;
-constexpr int64_t kRecord = 1 + kPixels;  // the label's byte, then the channels one after the other
+constexpr int64_t kImageBytes = 3 * 32 * 32;
+constexpr int64_t kRecord = 1 + kImageBytes;  // the label's byte, then the channels one after the other
 constexpr int64_t kMostBytes = int64_t{1} << 30;
 constexpr int64_t kClasses = 10;
 
@@ -44,7 +44,7 @@ std::map<std::string, Tensor> read_records(const std::vector<fs::path>& paths) {
     records.push_back(torch::from_blob(const_cast<std::byte*>(bytes.data()), {count, kRecord}, torch::kByte).clone());
   }
   const Tensor all = torch::cat(records);
-  return {{"x", all.narrow(1, 1, kPixels).reshape(joined({all.size(0)}, kShape))}, {"label", all.select(1, 0).contiguous()}};
+  return {{"x", all.narrow(1, 1, kImageBytes).reshape(joined({all.size(0)}, kShape))}, {"label", all.select(1, 0).contiguous()}};
 }
 
 }  // namespace

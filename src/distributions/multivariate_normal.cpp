@@ -11,7 +11,7 @@
 namespace elbo {
 namespace {
 
-const double kLogTwoPi = std::log(2 * std::numbers::pi);
+const double kLogTau = std::log(2 * std::numbers::pi);
 
 /// Applies a function of [batch..., D, N] to vectors [sample..., batch..., D]: samples become columns, so that the matrices are
 /// not repeated once a sample.
@@ -50,7 +50,7 @@ Tensor MultivariateNormal::whitened(const Tensor& value) const {
 
 Tensor MultivariateNormal::do_log_prob(const Tensor& value) const {
   const auto size = static_cast<double>(mean_.size(-1));
-  return -0.5 * (whitened(value).square().sum(-1) + size * kLogTwoPi) - log_det_scale();
+  return -0.5 * (whitened(value).square().sum(-1) + size * kLogTau) - log_det_scale();
 }
 
 Tensor MultivariateNormal::do_rsample(at::IntArrayRef leading, Noise& noise) const {
@@ -60,7 +60,7 @@ Tensor MultivariateNormal::do_rsample(at::IntArrayRef leading, Noise& noise) con
 }
 
 Tensor MultivariateNormal::do_entropy() const {
-  return (log_det_scale() + 0.5 * static_cast<double>(mean_.size(-1)) * (1 + kLogTwoPi)).expand(batch_shape());
+  return (log_det_scale() + 0.5 * static_cast<double>(mean_.size(-1)) * (1 + kLogTau)).expand(batch_shape());
 }
 
 }  // namespace elbo
