@@ -52,6 +52,27 @@ class Resume(CliTest):
                 self.elbo("train", self.config, "--run", run, "--resume", "--quiet")
                 self.assert_same_run(run, whole)
 
+    def test_a_signal_ends_a_long_evaluation_and_it_is_made_up_for(self):
+        long = ("--set", "evaluation={metrics: [log_likelihood], samples: 2000000, pictures: 0}")
+        short = ("--set", "evaluation={metrics: [log_likelihood], samples: 20, pictures: 0}")
+        whole = self.train("whole", *short, config=self.config)
+        run = self.path("run")
+        process = start("train", self.config, "--run", run, "--quiet", *long, cwd=self.folder, stderr=subprocess.PIPE, text=True)
+        try:
+            while process.poll() is None and b'"epoch":1' not in (read(os.path.join(run, "metrics.jsonl"))
+                                                                  if os.path.exists(os.path.join(run, "metrics.jsonl")) else b""):
+                time.sleep(0.01)
+            time.sleep(0.5)  # the evaluation has begun; it would take hours
+            process.send_signal(signal.SIGINT)
+            err = process.communicate(timeout=30)[1]
+        finally:
+            process.kill()
+            process.wait()
+        self.assertEqual(process.returncode, 130, err)
+        self.assertEqual(checkpoint_steps(run)[-1], 15)
+        self.elbo("train", self.config, "--run", run, "--resume", "--quiet", *short)
+        self.assert_same_run(run, whole)
+
     def test_resume_starts_where_there_is_nothing_and_does_nothing_at_the_end(self):
         whole = self.train("whole", config=self.config)
         run = self.train("run", "--resume", config=self.config)

@@ -44,6 +44,27 @@ void overwrite(const fs::path& path, const std::string& text) { std::ofstream(pa
 
 }  // namespace
 
+TEST(Checkpoint, GivesAnObjectiveItsWeightsBack) {
+  TemporaryFolder folder;
+  auto contents = sample(20);
+  write_checkpoint(folder.path / "imported", contents);
+  contents.training.push_back({"objective.critic", torch::tensor({3.f, 4.f})});
+  write_checkpoint(folder.path / "whole", contents);
+  contents.training.push_back({"objective.other", torch::zeros({1})});
+  write_checkpoint(folder.path / "strange", contents);
+  AnyObjective objective(std::make_shared<Autoencoder>());
+  const auto before = objective.critic.detach().clone();
+  Checkpoint(folder.path / "imported").load_objective(objective);  // of another program: there are none
+  EXPECT_TRUE(torch::equal(objective.critic, before));
+  EXPECT_THAT(message_of<CheckpointError>([&] { Checkpoint(folder.path / "strange").load_objective(objective); }),
+              HasSubstr("unexpected: objective.other"));
+  EXPECT_TRUE(torch::equal(objective.critic, before));
+  Checkpoint(folder.path / "whole").load_objective(objective);
+  EXPECT_TRUE(torch::equal(objective.critic, torch::tensor({3.f, 4.f})));
+  torch::nn::Module without;
+  Checkpoint(folder.path / "whole").load_objective(without);  // weights that nobody asks for
+}
+
 TEST(Checkpoint, KeepsTheColumnsOfATable) {
   TemporaryFolder folder;
   const auto written = sample_of_table();
