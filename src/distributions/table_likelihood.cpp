@@ -42,6 +42,16 @@ std::string name_of(E value) {
   return "";
 }
 
+/// The family of the same name.
+template <class E>
+ColumnFamily named_as(E family) {
+  const auto wanted = name_of(family);
+  for (const auto& [name, each] : enum_names(ColumnFamily{})) {
+    if (name == wanted) return each;
+  }
+  return ColumnFamily::normal;
+}
+
 /// Columns that are distributed alike, with their places among the decoder's outputs and the learned numbers.
 struct Group {
   ColumnFamily family = ColumnFamily::normal;
@@ -57,9 +67,14 @@ struct Group {
 ColumnFamily family_of(const Column& column, const TableLikelihoodConfig& config) {
   const auto chosen = config.columns.find(column.name);
   if (chosen == config.columns.end()) {
-    return column.kind == ColumnKind::number  ? config.number
-           : column.kind == ColumnKind::count ? config.count
-                                              : ColumnFamily::categorical;
+    switch (column.kind) {
+      case ColumnKind::number:
+        return named_as(config.number);
+      case ColumnKind::count:
+        return named_as(config.count);
+      case ColumnKind::category:
+        return ColumnFamily::categorical;
+    }
   }
   if (kind_of(chosen->second) != column.kind) {
     throw ConfigError(text("likelihood 'table': column '", column.name, "' is a ", name_of(column.kind), ", which ",
@@ -160,15 +175,6 @@ class TableLikelihood final : public Likelihood {
 };
 
 }  // namespace
-
-void TableLikelihoodConfig::check(Relations& relations) const {
-  if (kind_of(number) != ColumnKind::number) {
-    relations.problem("number", "got " + name_of(number) + ", expected normal, student_t or laplace");
-  }
-  if (kind_of(count) != ColumnKind::count) {
-    relations.problem("count", "got " + name_of(count) + ", expected poisson or negative_binomial");
-  }
-}
 
 std::shared_ptr<Likelihood> make_table_likelihood(const TableLikelihoodConfig& config, const LikelihoodContext& context) {
   if (context.field.kind != ValueKind::table) detail::throw_wrong_kind("table", "a table", context.field);
