@@ -171,7 +171,7 @@ MUTATIONS = [
              "detail::pick_class(logits_.softmax(-1), noise.uniform(leading, {}).unsqueeze(-1).expand(joined(leading, event_shape())))",
              "test_distributions", "DiscretizedLogisticMixture.*"),
     Mutation("a full covariance's density has its determinant", "src/distributions/multivariate_normal.cpp",
-             "size * kLogTwoPi) - log_det_scale();", "size * kLogTwoPi);", "test_distributions", "MultivariateNormal.*"),
+             "size * kLogTau) - log_det_scale();", "size * kLogTau);", "test_distributions", "MultivariateNormal.*"),
     Mutation("a change of variables divides by the slope", "src/distributions/transformed.cpp",
              "return base_->log_prob(x) - detail::sum_event", "return base_->log_prob(x) + detail::sum_event",
              "test_distributions", "Transformed.*"),
