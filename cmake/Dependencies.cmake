@@ -12,6 +12,11 @@ endif()
 find_package(ZLIB REQUIRED)
 find_package(PNG REQUIRED)
 find_package(JPEG REQUIRED)
+# Debian keeps jconfig.h, which jpeglib.h includes, in a folder of the architecture: no compiler looks there in an unpacked package.
+find_path(ELBO_JPEG_CONFIG jconfig.h)
+if(ELBO_JPEG_CONFIG)
+  target_include_directories(JPEG::JPEG SYSTEM INTERFACE ${ELBO_JPEG_CONFIG})
+endif()
 
 if(ELBO_FETCH)
   include(FetchContent)
