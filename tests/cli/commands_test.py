@@ -7,7 +7,7 @@ import unittest
 from support import SMALL, SOURCE, CliTest, main
 
 CONFIGS = sorted(glob.glob(os.path.join(SOURCE, "configs", "*", "*.yaml")))
-COMMANDS = ["train", "evaluate", "sample", "reconstruct", "traverse", "encode", "report", "import", "config", "list", "describe", "info", "doctor"]
+COMMANDS = ["train", "sweep", "evaluate", "sample", "reconstruct", "traverse", "encode", "report", "import", "config", "list", "describe", "info", "doctor"]
 
 
 class Help(CliTest):
