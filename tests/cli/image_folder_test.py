@@ -55,7 +55,8 @@ class ImageFolder(CliTest):
         self.assertEqual(tensors_of(self.path("killed")), tensors_of(whole))
 
     def test_damaged_files_stop_or_are_named_and_skipped(self):
-        for i in (3, 77, 140):
+        damaged = range(3, 200, 17)  # some in every split
+        for i in damaged:
             path = self.path("data", "pictures", f"class{i % 10}", f"{i:06}.jpg")
             with open(path, "rb") as file:
                 content = file.read()
@@ -64,8 +65,9 @@ class ImageFolder(CliTest):
                      says=[".jpg: byte ", "at row ", "corrupt: skip"])
         config = self.small(CONFIG.replace("DATA", SMALL + ", corrupt: skip"), "skip.yaml")
         result = self.elbo("train", config, "--run", self.path("skipped"))
-        for i in (3, 77, 140):
-            self.assertEqual(result.err.count(f"class{i % 10}/{i:06}.jpg: byte "), 1, result)
+        named = [result.err.count(f"class{i % 10}/{i:06}.jpg: byte ") for i in damaged]
+        self.assertLessEqual(max(named), 1, result)
+        self.assertGreaterEqual(sum(named), 8, result)  # those of the test split aren't read
         self.elbo("evaluate", self.path("skipped"), "--split", "test")
 
 

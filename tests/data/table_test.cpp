@@ -6,6 +6,7 @@
 #include "data/files.h"
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
+#include "elbo/config/dump.h"
 #include "elbo/data/table_set.h"
 #include "support/tensors.h"
 
@@ -166,6 +167,18 @@ TEST(Table, AnArrayIsReadByPosition) {
       EXPECT_EQ(x_of(*dataset, Split::train, "label").value[row].item<int64_t>(), i % 4);
     }
   }
+}
+
+TEST(Table, TheConfigIsDumpedAndReadAgain) {
+  const TableConfig config = {.path = "a b.csv",
+                              .columns = {{.name = "NA", .type = TableColumnType::count}, {.name = "1: 2"}},
+                              .label = "yes",
+                              .missing = {"", "NaN", "~", "-", "null", "0"},
+                              .separator = "\t"};
+  const auto again = read_config<TableConfig>(parse_yaml(to_yaml(dump_config(config)), "a.yaml"));
+  EXPECT_TRUE(same_config(again, config));
+  EXPECT_EQ(again.missing, config.missing);
+  EXPECT_EQ(again.separator, config.separator);
 }
 
 TEST(Table, MissingTextsAndSeparatorAreTheUsers) {
