@@ -1,6 +1,7 @@
 #include <ATen/Context.h>
 
 #include "elbo/base/json.h"
+#include "elbo/math/schedules/plateau.h"
 #include "elbo/training/signals.h"
 #include "training/fakes.h"
 
@@ -15,36 +16,10 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-/// Half of what it was for each evaluation that brought nothing better: a plateau schedule in two lines.
-struct HalvingConfig {
-  double value = 1;
-  template <class F>
-  void fields(F& field) {
-    field("value", value, "at the start");
-  }
-};
-class Halving final : public Schedule {
- public:
-  explicit Halving(const HalvingConfig& config) : config_(config) {}
-  double at(const Clock& clock) const override {
-    double value = config_.value, best = -kInfinity;
-    for (const double seen : clock.monitored ? *clock.monitored : std::vector<double>{}) {
-      if (seen <= best) value /= 2;
-      best = std::max(best, seen);
-    }
-    return value;
-  }
-
- private:
-  HalvingConfig config_;
-};
-
+/// Halved after each evaluation that brought nothing better.
 ScheduledNumber halving(double value) {
-  if (!schedules().find("test_halving")) {
-    schedules().add<HalvingConfig>("test_halving", "of a test", [](const auto& c) { return std::make_shared<Halving>(c); });
-  }
   ScheduledNumber number{schedules};
-  number.set("test_halving", HalvingConfig{.value = value});
+  number.set("plateau", PlateauScheduleConfig{.from = value, .factor = 0.5, .patience = 0});
   return number;
 }
 
