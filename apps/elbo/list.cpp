@@ -16,7 +16,7 @@ const CatalogBase& catalog_named(const std::string& axis) {
     if (catalog->axis() == axis) return *catalog;
     axes.push_back(catalog->axis());
   }
-  throw UsageError("no axis " + in_quotes(axis) + did_you_mean(axis, axes) + "; axes are " + join(axes, ", "));
+  throw UsageError("no axis " + in_quotes(axis) + did_you_mean(axis, axes, "axes are " + join(axes, ", ")));
 }
 
 Json to_json(const FieldDoc& field) {

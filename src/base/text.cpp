@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -74,6 +75,13 @@ std::optional<std::string> nearest(std::string_view name, std::span<const std::s
 std::string did_you_mean(std::string_view name, std::span<const std::string> candidates) {
   const auto best = nearest(name, candidates);
   return best ? ", did you mean '" + *best + "'?" : "";
+}
+
+std::string did_you_mean(std::string_view name, std::span<const std::string> candidates, std::string_view then) {
+  const auto hint = did_you_mean(name, candidates);
+  std::string sentence(then);
+  if (!hint.empty() && !sentence.empty()) sentence[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(sentence[0])));
+  return hint.empty() ? "; " + sentence : hint + " " + sentence;
 }
 
 std::string in_quotes(std::string_view raw) {

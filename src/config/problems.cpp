@@ -21,9 +21,30 @@ void Problems::add(Mark mark, std::string path, std::string what) {
   list_.push_back({std::move(mark), std::move(path), std::move(what)});
 }
 
+void Problems::add_stray(Mark mark, std::string path, std::string key, std::string what) {
+  strays_.push_back({list_.size(), std::move(key)});
+  add(std::move(mark), std::move(path), std::move(what));
+}
+
+std::string Problems::elsewhere(const std::string& key) const {
+  constexpr size_t kMostPlaces = 3;
+  std::vector<std::string> places;
+  for (const auto& path : known_) {
+    const auto dot = path.rfind('.');
+    const bool same = (dot == std::string::npos ? path : path.substr(dot + 1)) == key;
+    const auto quoted = "'" + path + "'";
+    if (same && std::find(places.begin(), places.end(), quoted) == places.end()) places.push_back(quoted);
+  }
+  return places.empty() || places.size() > kMostPlaces ? "" : "; did you mean " + alternatives(places) + "?";
+}
+
 std::string Problems::report() const {
+  auto list = list_;
+  for (const auto& stray : strays_) {
+    if (const auto hint = elsewhere(stray.key); !hint.empty()) list[stray.place].what += hint;
+  }
   std::vector<const Problem*> sorted;
-  for (const auto& problem : list_) sorted.push_back(&problem);
+  for (const auto& problem : list) sorted.push_back(&problem);
   std::stable_sort(sorted.begin(), sorted.end(), [](const Problem* a, const Problem* b) {
     return a->mark.order != b->mark.order ? a->mark.order < b->mark.order : a->mark.line < b->mark.line;
   });

@@ -151,6 +151,7 @@ const Node* Reader::take(std::string_view name, const Rules& rules) {
   }
   known_.emplace_back(name);
   const Node* value = node_.find(name);
+  if (value != nullptr) problems_.know(child_path(path_, name));
   if (value == nullptr && rules.required) problems_.add(node_.mark, child_path(path_, name), "missing, and it has no default");
   return value;
 }
@@ -160,9 +161,14 @@ void Reader::finish() {
     const std::string& key = entry.first;
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
     std::string hint = did_you_mean(key, known_);
-    if (hint.empty()) hint = known_.empty() ? ", there is nothing to set here" : ", expected one of " + join(known_, ", ");
+    const bool stray = hint.empty();
+    if (stray) hint = known_.empty() ? ", there is nothing to set here" : ", expected one of " + join(known_, ", ");
     if (has_handled_ && node_.find(known_.front()) == nullptr) hint += " ('" + known_.front() + "' is left to its default)";
-    problems_.add(entry.second.mark, child_path(path_, key), "unknown key" + hint);
+    if (stray) {
+      problems_.add_stray(entry.second.mark, child_path(path_, key), key, "unknown key" + hint);
+    } else {
+      problems_.add(entry.second.mark, child_path(path_, key), "unknown key" + hint);
+    }
   }
 }
 

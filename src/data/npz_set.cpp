@@ -15,8 +15,8 @@ std::string split_name(const std::string& name, const std::string& split) { retu
 
 detail::ArrayRef npz_array(const Archive& archive, const std::filesystem::path& path, const std::string& name) {
   if (!archive->contains(name)) {
-    throw DataError(path.string() + ": no array '" + name + "'" + did_you_mean(name, archive->names()) + "; it has " +
-                    join(archive->names(), ", "));
+    throw DataError(path.string() + ": no array '" + name + "'" +
+                    did_you_mean(name, archive->names(), "it has " + join(archive->names(), ", ")));
   }
   const auto header = archive->header(name);
   return {.where = path.string() + ": array '" + name + "'",

@@ -68,8 +68,8 @@ RawTable read_csv_table(const std::filesystem::path& path, const TableConfig& co
   const auto place_of = [&](const std::string& name) {
     const auto found = std::find(header.begin(), header.end(), name);
     if (found == header.end()) {
-      throw DataError(path.string() + ": line 1: no column '" + name + "'" + did_you_mean(name, header) + "; it has " +
-                      join(header, ", "));
+      throw DataError(path.string() + ": line 1: no column '" + name + "'" +
+                      did_you_mean(name, header, "it has " + join(header, ", ")));
     }
     return static_cast<size_t>(found - header.begin());
   };

@@ -89,7 +89,7 @@ void check_names(const TableLikelihoodConfig& config, const std::vector<Column>&
   for (const auto& [name, family] : config.columns) {
     if (std::find(names.begin(), names.end(), name) != names.end()) continue;
     throw ConfigError(text("likelihood 'table': columns names '", name, "', which the table does not have",
-                           did_you_mean(name, names), "; it has ", join(names, ", ")));
+                           did_you_mean(name, names, "it has " + join(names, ", "))));
   }
 }
 

@@ -68,7 +68,7 @@ const Measurement& EvaluationResult::at(std::string_view key) const {
     if (measured.key() == key) return measured;
     keys.push_back(measured.key());
   }
-  throw UsageError(text("no measurement '", key, "'", did_you_mean(key, keys), "; measured: ", join(keys, ", ")));
+  throw UsageError(text("no measurement '", key, "'", did_you_mean(key, keys, "measured: " + join(keys, ", "))));
 }
 
 Json to_json(const EvaluationResult& result, const EvaluationOrigin& origin) {

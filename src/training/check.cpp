@@ -49,7 +49,7 @@ void check_training(const TrainingConfig& config, const TrainingCheck& parts) {
     const auto& name = entry.first;
     if (std::find(names.begin(), names.end(), name) != names.end()) continue;
     throw ConfigError(text("training.phases: ", in_quotes(name), " is no phase of ", parts.objective_name,
-                           did_you_mean(name, names), "; its phases are ", join(names, ", ")));
+                           did_you_mean(name, names, "its phases are " + join(names, ", "))));
   }
 }
 

@@ -277,8 +277,8 @@ void check_monitor(const std::string& monitor, const NamedValues& values) {
   std::vector<std::string> names;
   for (const auto& value : values) names.push_back(value.name);
   if (std::find(names.begin(), names.end(), name) != names.end()) return;
-  throw ConfigError("training.monitor: '" + name + "' is not among the evaluated values" + did_you_mean(name, names) +
-                    "; the values are " + join(names, ", "));
+  throw ConfigError("training.monitor: '" + name + "' is not among the evaluated values" +
+                    did_you_mean(name, names, "the values are " + join(names, ", ")));
 }
 
 bool Trainer::Impl::checkpoint_is_due(const std::optional<BestValue>& best_before) const {

@@ -49,6 +49,8 @@ TEST(Text, NearestIsWhatATypistMeant) {
   EXPECT_EQ(nearest(std::string(1 << 20, 'a'), known), std::nullopt);
   EXPECT_EQ(did_you_mean("sampels", known), ", did you mean 'samples'?");
   EXPECT_EQ(did_you_mean("quux", known), "");
+  EXPECT_EQ(did_you_mean("sampels", known, "it has a, b"), ", did you mean 'samples'? It has a, b");
+  EXPECT_EQ(did_you_mean("quux", known, "it has a, b"), "; it has a, b");
 }
 
 TEST(Text, QuotesForMessages) {

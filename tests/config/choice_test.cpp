@@ -92,7 +92,7 @@ TEST(Choice, SaysHowItIsWritten) {
   EXPECT_EQ(problem_of("modalities: {l: {field: f, encoder: {type: conv}}}"),
             "a.yaml:3: modalities.l.encoder.type: unknown encoder 'conv', expected one of linear, mlp");
   EXPECT_EQ(problem_of("modalities: {l: {field: f, encoder: {type: linear, hidden: [1]}}}"),
-            "a.yaml:3: modalities.l.encoder.hidden: unknown key, expected one of type");
+            "a.yaml:3: modalities.l.encoder.hidden: unknown key, expected one of type; did you mean 'model.encoder.hidden'?");
   try {
     read_config<VaeConfig>(parse_yaml("critic: {hidden: [3]}\n", "a.yaml"));
     FAIL();

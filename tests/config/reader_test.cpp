@@ -134,6 +134,20 @@ TEST(Reader, OneReportHasEveryProblem) {
             "20 problems; nothing was run.");
 }
 
+TEST(Reader, SaysWhereAKeyOfThatNameIs) {
+  EXPECT_EQ(problem_of("training: {verbose: true}"),
+            "a.yaml:3: training.verbose: unknown key, expected one of epochs, clip_norm; did you mean 'verbose'?");
+  for (const std::string field :
+       {"training.clip_norm", "model.latent_size", "model.encoder.hidden"}) {  // of what the file leaves out
+    const auto key = field.substr(field.rfind('.') + 1);
+    EXPECT_THAT(problem_of(key + ": 1"),
+                ::testing::AllOf(::testing::StartsWith("a.yaml:3: " + key + ": unknown key, expected one of name, "),
+                                 ::testing::EndsWith("; did you mean '" + field + "'?")));
+  }
+  // A key that is nearly one of its own section is taken for that one.
+  EXPECT_EQ(problem_of("training: {epoch: 1}"), "a.yaml:3: training.epoch: unknown key, did you mean 'epochs'?");
+}
+
 TEST(Reader, SaysWhatItGotAndWhatItExpected) {
   EXPECT_EQ(problem_of("seed: [1]"), "a.yaml:3: seed: got a list, expected an integer");
   EXPECT_EQ(problem_of("seed: {a: 1}"), "a.yaml:3: seed: got a map, expected an integer");

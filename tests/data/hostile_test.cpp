@@ -155,7 +155,7 @@ const Case kCases[] = {
      [](auto& root) {
        npz(root, {{"images", torch::zeros({4, 2})}});
      },
-     "a.npz", "no array 'imges', did you mean 'images'?; it has images"},
+     "a.npz", "no array 'imges', did you mean 'images'? It has images"},
     {"NpzNan", "{type: npz, path: a.npz}",
      [](auto& root) {
        npz(root, {{"x", torch::full({4, 2}, NAN)}});

@@ -76,7 +76,7 @@ TEST(MemoryDataset, SaysWhatFieldsABatchHas) {
     batch.at("lable");
     FAIL();
   } catch (const UsageError& error) {
-    EXPECT_STREQ(error.what(), "the data has no field 'lable', did you mean 'label'?; it has label, x");
+    EXPECT_STREQ(error.what(), "the data has no field 'lable', did you mean 'label'? It has label, x");
   }
 }
 

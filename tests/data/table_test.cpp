@@ -210,7 +210,7 @@ TEST(Table, HostileFilesAreDataErrorsWithTheirPlace) {
       {"negative count", "a\n1\n-2\n3\n4\n", "columns: [{name: a, type: count}]", "line 3, column 1 ('a'): '-2' is no count"},
       {"half a count", "a\n1\n2.5\n3\n4\n", "columns: [{name: a, type: count}]", "'2.5' is no count"},
       {"no such column", "age,b\n1,2\n3,4\n5,6\n", "columns: [{name: aga}]",
-       "a.csv: line 1: no column 'aga', did you mean 'age'?; it has age, b"},
+       "a.csv: line 1: no column 'aga', did you mean 'age'? It has age, b"},
       {"all missing", "a,b\n1,\n2,\n3,\n4,\n", "columns: [{name: a}, {name: b}]",
        "column 'b': every cell of the training rows is missing"},
       {"no label", "a,b\n1,x\n2,\n3,y\n", "columns: [{name: a}], label: b", "line 3, column 2 ('b'): the label is missing"},

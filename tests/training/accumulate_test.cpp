@@ -178,7 +178,7 @@ TEST(PhaseOptimizers, AreTheirOwnAndAnUnknownPhaseIsNamed) {
 
   kit.config.phases["critc"];
   EXPECT_EQ(message_of<ConfigError>([&] { Trainer trainer(kit.parts()); }),
-            "training.phases: 'critc' is no phase of the objective, did you mean 'critic'?; its phases are model, critic");
+            "training.phases: 'critc' is no phase of the objective, did you mean 'critic'? Its phases are model, critic");
 }
 
 }  // namespace accumulate_test

@@ -129,7 +129,7 @@ TEST(Trainer, AnUnknownMonitorIsAnErrorThatListsTheValues) {
   kit.config.monitor = "valid/buond";
   kit.hooks = {evaluating([](const TrainingState&) { return NamedValues{{"valid/bound", 1}, {"valid/kl", 1}}; })};
   EXPECT_EQ(message_of<ConfigError>([&] { Trainer(kit.parts()).run(); }),
-            "training.monitor: 'valid/buond' is not among the evaluated values, did you mean 'valid/bound'?; the values are "
+            "training.monitor: 'valid/buond' is not among the evaluated values, did you mean 'valid/bound'? The values are "
             "valid/bound, valid/kl");
 }
 

@@ -31,6 +31,8 @@ int64_t edit_distance(std::string_view a, std::string_view b);
 std::optional<std::string> nearest(std::string_view name, std::span<const std::string> candidates);
 /// ", did you mean 'x'?" or nothing.
 std::string did_you_mean(std::string_view name, std::span<const std::string> candidates);
+/// The same with a sentence that follows it, which begins in lower case: ", did you mean 'x'? It has x, y" or "; it has x, y".
+std::string did_you_mean(std::string_view name, std::span<const std::string> candidates, std::string_view then);
 
 /// In single quotes, control characters escaped and long texts cut, fit for an error message.
 std::string in_quotes(std::string_view raw);

@@ -25,13 +25,26 @@ class Problems {
   size_t size() const { return list_.size(); }
   const std::vector<Problem>& list() const { return list_; }
 
+  /// A field that the config has, and a key that stands where no field of its name is: for "did you mean 'evaluation.samples'?".
+  void know(std::string path) { known_.push_back(std::move(path)); }
+  void add_stray(Mark mark, std::string path, std::string key, std::string what);
+
   /// One line a problem, in the order of the file, then "2 problems; nothing was run."
   std::string report() const;
   /// Throws: ConfigError with the report, if there is any problem.
   void throw_if_any() const;
 
  private:
+  struct Stray {
+    size_t place = 0;  // in list_
+    std::string key = {};
+  };
+  /// "; did you mean 'evaluation.samples'?" where fields of this name are elsewhere.
+  std::string elsewhere(const std::string& key) const;
+
   std::vector<Problem> list_ = {};
+  std::vector<std::string> known_ = {};
+  std::vector<Stray> strays_ = {};
 };
 
 /// Handed to `check(Relations&)` of a config struct, after its fields were read without problems: relations between them.

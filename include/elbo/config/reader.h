@@ -38,6 +38,28 @@ bool expect_map(const Node& node, const Place& place);
 /// Every key written twice, anywhere in the tree.
 void find_duplicates(const Node& node, const std::string& path, Problems& problems);
 
+/// Tells the report the fields of a section or component that the file leaves to its default.
+struct Knower {
+  Problems& problems;
+  std::string path;
+
+  template <class T, class... R>
+  void operator()(std::string_view name, T& member, std::string_view, const R&...) {
+    know(child_path(path, name), member);
+  }
+  template <class T>
+  void know(const std::string& place, T& member) {
+    problems.know(place);
+    if constexpr (std::is_base_of_v<ChoiceBase, T>) {
+      if (!member.has_value()) return;
+      for (const auto& field : member.catalog().describe(member.type())) problems.know(place + "." + field.name);
+    } else if constexpr (HasFields<T>) {
+      Knower inner{problems, place};
+      member.fields(inner);
+    }
+  }
+};
+
 /// The visitor that fills one struct from one map.
 class Reader {
  public:
@@ -121,6 +143,8 @@ void Reader::operator()(std::string_view name, T& member, std::string_view, cons
   const Rules rules = rules_of(r...);
   if (const Node* value = take(name, rules)) {
     read_value(*value, member, Place{problems_, child_path(path_, name), rules, outer_});
+  } else {
+    Knower{problems_, path_}.know(child_path(path_, name), member);
   }
 }
 
