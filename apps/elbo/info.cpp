@@ -71,7 +71,8 @@ int run_info(const std::vector<std::string>& words) {
   table.row({"checkpoint", folder + ", step " + with_commas(state.step) + ", epoch " + std::to_string(state.epoch)});
   table.row({"weights (SHA-256)", opened.checkpoint.model_sha256()});
   if (state.monitored) table.row({state.monitor, for_reading(*state.monitored)});
-  if (state.best) table.row({"best " + state.monitor, for_reading(state.best->value) + " at step " + with_commas(state.best->step)});
+  if (state.best)
+    table.row({"best " + state.monitor, for_reading(state.best->value) + " at step " + with_commas(state.best->step)});
   table.row({"written by", "elbo " + state.library_version + ", LibTorch " + state.torch_version});
   table.row({"all checkpoints", join(checkpoint_names(run / "checkpoints"), ", ")});
   std::cout << table.str();

@@ -40,10 +40,12 @@ std::string page(const std::vector<RunReport>& runs) { return report_html(runs, 
 
 TEST(Report, HoldsTheNumbersOfARun) {
   const auto html = page({example("digits/vae")});
-  for (const auto* words : {"<h1>digits/vae</h1>", "-239.778", "log likelihood (nats)", "-88.25", "test, K = 50, ±\u00a0" "0.5", "1,234",
-                            "2 of 3 units active", "180 examples", "weights 0123456789ab", "objective.beta", "steps per second",
-                            "metrics.jsonl:7: left out: no integer &#39;step&#39;", "data:image/png;base64,", "Written today.",
-                            "width=\"3\" height=\"2\" alt=\"samples &quot;late&quot;\""}) {
+  for (const auto* words : {"<h1>digits/vae</h1>", "-239.778", "log likelihood (nats)", "-88.25",
+                            "test, K = 50, ±\u00a0"
+                            "0.5",
+                            "1,234", "2 of 3 units active", "180 examples", "weights 0123456789ab", "objective.beta",
+                            "steps per second", "metrics.jsonl:7: left out: no integer &#39;step&#39;", "data:image/png;base64,",
+                            "Written today.", "width=\"3\" height=\"2\" alt=\"samples &quot;late&quot;\""}) {
     EXPECT_THAT(html, HasSubstr(words));
   }
 }
