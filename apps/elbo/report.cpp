@@ -1,6 +1,7 @@
 #include "elbo/evaluation/report.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <ctime>
 #include <fstream>
 #include <iostream>
@@ -103,6 +104,12 @@ std::string trained_on(const fs::path& log) {
   return start == std::string::npos ? "" : line.substr(start + 3, end - start - 3);
 }
 
+std::string for_a_page(double value) {
+  char digits[32];
+  std::snprintf(digits, sizeof digits, "%.6g", value);
+  return digits;
+}
+
 void draw_traversal(const OpenedRun& opened, RunReport& report) {
   auto& model = *opened.experiment.model;
   auto* encodes = dynamic_cast<Encodes*>(&model);
@@ -162,12 +169,11 @@ void read_model(const fs::path& run, const Runtime& runtime, Traversals traversa
     report.environment.emplace_back("data (SHA-256)", state.data_sha256);
     if (report.log.series.empty()) {
       report.status = text("step ", with_commas(state.step), ", epoch ", state.epoch);
-      if (state.monitored) report.facts.emplace_back(state.monitor, shortest(*state.monitored));
+      if (state.monitored) report.facts.emplace_back(state.monitor, for_a_page(*state.monitored));
     }
     if (state.best) {
-      char value[32];
-      std::snprintf(value, sizeof value, "%.6g", state.best->value);
-      report.facts.emplace_back("best " + state.monitor, text(value, " at step ", with_commas(state.best->step)));
+      report.facts.emplace_back("best " + state.monitor,
+                                text(for_a_page(state.best->value), " at step ", with_commas(state.best->step)));
     }
     if (experiment.dataset) draw_traversal(*opened, report);
   } catch (const Error& problem) {
