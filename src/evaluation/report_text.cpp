@@ -107,7 +107,7 @@ std::string readable(std::string key) {
   std::string unit;
   for (const auto& [ending, name] : kUnits) {
     if (!key.ends_with(ending)) continue;
-    key.resize(key.size() - std::string_view(ending).size());
+    key.erase(key.size() - std::string_view(ending).size());
     unit = text(" (", name, ")");
   }
   auto words = split(key, '_');
