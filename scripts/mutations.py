@@ -306,7 +306,7 @@ MUTATIONS = [
     Mutation("a training surrogate is not what is reported", "src/models/observe.cpp",
              "observation.reported = std::exchange(observation.likelihood, surrogate);",
              "observation.likelihood = surrogate;",
-             "test_models", "SigmaVae.*"),
+             "test_objectives", "SigmaVae.*"),
     Mutation("missing cells are filled by importance weights", "src/models/impute.cpp",
              "torch::softmax(joined_samples(log_w, sample_dims), 0)",
              "torch::softmax(0 * joined_samples(log_w, sample_dims), 0)",
