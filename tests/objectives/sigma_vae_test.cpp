@@ -18,7 +18,7 @@ std::shared_ptr<Vae> sigma_vae() {
 
 Batch batch() { return {.fields = {{"x", {.value = wavy({6, 1, 4, 4}).abs().to(torch::kFloat)}}}, .index = torch::arange(6)}; }
 
-Tensor term(const LossTerms& terms, const std::string& name) {
+Tensor named_term(const LossTerms& terms, const std::string& name) {
   for (const auto& each : terms.terms) {
     if (each.name == name) return each.value;
   }
@@ -39,10 +39,10 @@ TEST(SigmaVae, TrainingOptimisesTheBatchsOptimumAndReportsTheBufferedScale) {
   const auto trained = losses(*objective);
   vae->eval();
   const auto evaluated = losses(*objective);
-  expect_close(term(trained, "bound"), term(evaluated, "bound"), 1e-6);  // the same noise, the same s2
-  const auto surrogate = trained.loss.mean().item<double>(), bound = -term(trained, "bound").mean().item<double>();
+  expect_close(named_term(trained, "bound"), named_term(evaluated, "bound"), 1e-6);  // the same noise, the same s2
+  const auto surrogate = trained.loss.mean().item<double>(), bound = -named_term(trained, "bound").mean().item<double>();
   EXPECT_LT(surrogate, bound - 0.5);  // it has seen the data
-  expect_close(evaluated.loss, -term(evaluated, "bound"), 1e-5);
+  expect_close(evaluated.loss, -named_term(evaluated, "bound"), 1e-5);
 }
 
 TEST(SigmaVae, ImportanceWeightedBoundsAreReportedByTheBufferedScaleToo) {
@@ -50,7 +50,7 @@ TEST(SigmaVae, ImportanceWeightedBoundsAreReportedByTheBufferedScaleToo) {
   const auto objective = make_iwae({.samples = 5}, *vae, {});
   const auto trained = losses(*objective);
   vae->eval();
-  expect_close(term(trained, "bound"), term(losses(*objective), "bound"), 1e-5);
+  expect_close(named_term(trained, "bound"), named_term(losses(*objective), "bound"), 1e-5);
 }
 
 TEST(SigmaVae, EvaluatingARowAloneGivesTheSameNats) {
