@@ -25,6 +25,7 @@ function(elbo_python_test name)
   if(arg_WITH_TORCH)
     set(python ${ELBO_TORCH_PYTHON})
   endif()
+  string(REPLACE "\\;" ";" arg_ENVIRONMENT "${arg_ENVIRONMENT}")  # PARSE_ARGV guards the semicolons of a quoted list
   cmake_path(GET CMAKE_CURRENT_SOURCE_DIR FILENAME folder)
   add_test(NAME ${folder}.${name} COMMAND ${python} ${CMAKE_CURRENT_SOURCE_DIR}/${arg_FILE})
   set_tests_properties(${folder}.${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77 ENVIRONMENT

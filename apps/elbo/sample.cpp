@@ -49,15 +49,17 @@ int64_t class_number(const std::string& word, const std::string& option) {
   throw UsageError("--given: got " + in_quotes(option) + ", expected FIELD=CLASS with the number of a class, such as label=3");
 }
 
-/// label=3, or label=0,1,2: the words between commas after a FIELD= are more classes of it.
-GivenClasses given_classes(const std::vector<std::string>& words) {
+/// label=3, or label=0,1,2: what stands between commas after a FIELD= are more classes of it.
+GivenClasses given_classes(const std::vector<std::string>& options) {
   GivenClasses given;
-  std::string field;
-  for (const auto& word : words) {
-    const auto equals = word.find('=');
-    if (equals != std::string::npos) field = word.substr(0, equals);
-    if (field.empty()) throw UsageError("--given: got " + in_quotes(word) + ", expected FIELD=CLASS, such as label=3");
-    given[field].push_back(class_number(equals == std::string::npos ? word : word.substr(equals + 1), word));
+  for (const auto& option : options) {
+    std::string field;
+    for (const auto& word : split(option, ',')) {
+      const auto equals = word.find('=');
+      if (equals != std::string::npos) field = word.substr(0, equals);
+      if (field.empty()) throw UsageError("--given: got " + in_quotes(option) + ", expected FIELD=CLASS, such as label=3");
+      given[field].push_back(class_number(equals == std::string::npos ? word : word.substr(equals + 1), option));
+    }
   }
   return given;
 }

@@ -2,6 +2,7 @@
 
 #include "conformance/components.h"
 #include "elbo/data/digits.h"
+#include "elbo/data/tensor_set.h"
 #include "elbo/evaluation/evaluator.h"
 #include "support/tensors.h"
 
@@ -99,7 +100,13 @@ INSTANTIATE_TEST_SUITE_P(Catalogs, EveryOptimizer, ::testing::ValuesIn(component
 
 struct Measured {
   Measured() {
-    dataset = make_digits({.options = {.binarize = Binarize::threshold}}, {.seed = 1});
+    const auto digits = make_digits({.options = {.binarize = Binarize::threshold}}, {.seed = 1});
+    digits->load(at::kCPU);
+    Stream unused(1, "data", at::kCPU);
+    const auto x = digits->gather(Split::train, torch::arange(1000), unused).at("x");
+    // Twice as large: ssim's window needs 11 x 11 pixels.
+    const auto large = x.repeat_interleave(2, -1).repeat_interleave(2, -2);
+    dataset = make_tensor_set(large, {.kind = ValueKind::binary, .seed = 1});
     dataset->load(at::kCPU);
     Stream init(1, "init", at::kCPU);
     model = build(models(), "vae", ModelContext{.spec = dataset->spec(), .init = init});
