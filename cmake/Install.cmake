@@ -10,10 +10,12 @@ install(TARGETS elbo elbo_commands elbo_settings ${room_targets} EXPORT elboTarg
 install(EXPORT elboTargets NAMESPACE elbo:: DESTINATION ${ELBO_CMAKE_FOLDER})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/elbo DESTINATION include FILES_MATCHING PATTERN *.h)
 
-set_target_properties(elbo_program PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+# INSTALL_RPATH_USE_LINK_PATH leaves out what lies below the sources, such as the project's own .venv: LibTorch is named by itself.
+set(install_rpath INSTALL_RPATH ${ELBO_LIBTORCH_ROOT}/lib INSTALL_RPATH_USE_LINK_PATH ON)
+set_target_properties(elbo_program PROPERTIES ${install_rpath})
 install(TARGETS elbo_program RUNTIME DESTINATION bin)
 if(TARGET elbo_cuda)  # where the program looks: ../lib beside itself
-  set_target_properties(elbo_cuda PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+  set_target_properties(elbo_cuda PROPERTIES ${install_rpath})
   install(TARGETS elbo_cuda LIBRARY DESTINATION lib)
 endif()
 

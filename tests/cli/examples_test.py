@@ -11,6 +11,7 @@ from support import SOURCE, environment, is_png, main, read
 
 BUILD = os.environ.get("ELBO_BINARY_DIR", "")
 CMAKE = os.environ.get("ELBO_CMAKE", "cmake")
+TOOLS = [option for option in os.environ.get("ELBO_CMAKE_TOOLS", "").split("|") if option]  # generator and compiler of our own build
 VERSION = re.search(r"project\(elbo VERSION ([\d.]+)", read(os.path.join(SOURCE, "CMakeLists.txt")).decode()).group(1)
 
 
@@ -37,8 +38,8 @@ class Examples(unittest.TestCase):
 
     def configure(self, source, build, *options, code=0):
         launcher = ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
-        return call(CMAKE, "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}", "-DCMAKE_BUILD_TYPE=Debug",
-                    "-DCMAKE_CXX_FLAGS_DEBUG=-O0", *launcher, *options, code=code)
+        return call(CMAKE, "-S", source, "-B", build, *TOOLS, f"-DCMAKE_PREFIX_PATH={self.prefix}",
+                    "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O0", *launcher, *options, code=code)
 
     def test_what_is_installed_does_not_point_back_into_the_build(self):
         for path in ("bin/elbo", "include/elbo/elbo.h", "include/elbo/ops/op.h", "lib/libelbo_base.a", "lib/libelbo_commands.a",
