@@ -1,0 +1,76 @@
+#include "elbo/ops/nearest_code.h"
+
+#include <torch/autograd.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "elbo/base/error.h"
+
+namespace elbo {
+namespace {
+
+constexpr int64_t kChunkElements = int64_t{1} << 24;  // scores held at once
+
+enum class Want { best, two };
+
+void check_codes(const Tensor& z, const Tensor& codes) {
+  const auto got = "nearest_code: z " + shape_text(z.sizes()) + " and codes " + shape_text(codes.sizes());
+  if (z.dim() != 2 || codes.dim() != 2 || z.size(1) != codes.size(1)) {
+    throw ShapeError(got + ", expected [N, D] and [V, D]; flatten the positions into rows first");
+  }
+  if (codes.size(0) == 0) throw ShapeError(got + ": there is no code to choose from");
+  if (z.device() != codes.device()) {
+    throw ShapeError("nearest_code: z is on " + z.device().str() + ", the codes are on " + codes.device().str());
+  }
+}
+
+/// The squared distance between each row and its code, from the differences: without the cancellation of a product.
+Tensor distance_to(const Tensor& z, const Tensor& codes, const Tensor& index) {
+  return (z - codes.index_select(0, index)).square().sum(1);
+}
+
+/// From LibTorch's operations, a chunk of rows at a time.
+void search_by_operations(const Tensor& z, const Tensor& codes, Nearest& found) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const auto centre = codes.mean(0);
+  const auto centred = codes - centre;
+  const auto half_squares = 0.5 * centred.square().sum(1);
+  const int64_t rows = std::max<int64_t>(1, kChunkElements / codes.size(0));
+  for (int64_t begin = 0; begin < z.size(0); begin += rows) {
+    const int64_t count = std::min(rows, z.size(0) - begin);
+    const auto part = z.narrow(0, begin, count);
+    auto scores = torch::addmm(half_squares, part - centre, centred.t(), 1, -1);
+    scores.nan_to_num_(infinity, infinity, -infinity);
+    const auto index = scores.argmin(1);  // of equals the first
+    const auto distance = distance_to(part, codes, index);
+    found.index.narrow(0, begin, count).copy_(index);
+    found.distance.narrow(0, begin, count).copy_(distance);
+    if (!found.second.defined() || codes.size(0) == 1) continue;
+    scores.scatter_(1, index.unsqueeze(1), infinity);
+    found.second.narrow(0, begin, count).copy_(scores.argmin(1));
+  }
+}
+
+Nearest search(const Tensor& given_z, const Tensor& given_codes, Want want) {
+  check_codes(given_z, given_codes);
+  const torch::NoGradGuard no_grad;
+  const auto type = given_z.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const auto z = given_z.detach().to(type).contiguous(), codes = given_codes.detach().to(type).contiguous();
+  const int64_t rows = z.size(0);
+  Nearest found{.index = torch::zeros({rows}, z.options().dtype(at::kLong)), .distance = torch::zeros({rows}, z.options())};
+  if (want == Want::two) found.second = torch::full({rows}, -1, z.options().dtype(at::kLong));
+  search_by_operations(z, codes, found);
+  const auto bad = found.distance.isfinite().logical_not_();
+  found.index.masked_fill_(bad, 0);
+  found.not_finite = bad.sum();
+  return found;
+}
+
+}  // namespace
+
+Nearest nearest_code(const Tensor& z, const Tensor& codes) { return search(z, codes, Want::best); }
+
+Nearest nearest_two_codes(const Tensor& z, const Tensor& codes) { return search(z, codes, Want::two); }
+
+}  // namespace elbo
