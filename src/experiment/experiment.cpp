@@ -17,10 +17,11 @@
 namespace elbo {
 namespace {
 
-std::shared_ptr<Model> build_model(const ExperimentConfig& config, const DataSpec& spec, const Tensor& training_mean) {
+std::shared_ptr<Model> build_model(const ExperimentConfig& config, const DataSpec& spec, const Tensor& training_mean,
+                                   at::Device device) {
   Stream init(static_cast<uint64_t>(config.seed), "init", at::kCPU);
   try {
-    return config.model.make({.spec = spec, .init = init, .training_mean = training_mean});
+    return config.model.make({.spec = spec, .init = init, .training_mean = training_mean, .device = device});
   } catch (const c10::Error& error) {
     throw ConfigError(config.model.str() + " can't be built: " + error.what_without_backtrace());
   } catch (const std::bad_alloc&) {
@@ -50,7 +51,7 @@ void check_batch_memory(const ExperimentConfig& config, const Dataset& dataset, 
 /// is asked of one row of zeros, before data is read and a run folder made.
 void check_together(const ExperimentConfig& config, const Dataset& dataset) {
   const torch::NoGradGuard no_grad;
-  const auto model = build_model(config, dataset.spec(), {});
+  const auto model = build_model(config, dataset.spec(), {}, at::kCPU);
   const auto objective = build_objective(config, *model, at::kCPU);
   check_batch_memory(config, dataset, *objective);
   check_training(config.training, {*model, *objective, dataset.batch_size(), config.objective.str()});
@@ -73,7 +74,7 @@ void check_together(const ExperimentConfig& config, const Dataset& dataset) {
 
 Experiment build(const ExperimentConfig& config, const Runtime& runtime, const DataSpec& spec, const Tensor& training_mean) {
   Experiment experiment{.config = config, .runtime = runtime};
-  experiment.model = build_model(config, spec, training_mean);
+  experiment.model = build_model(config, spec, training_mean, runtime.device);
   experiment.model->to(runtime.device);
   experiment.objective = build_objective(config, *experiment.model, runtime.device);
   experiment.objective->to(runtime.device);
@@ -124,7 +125,7 @@ OpenedRun open_run(const std::filesystem::path& run, const Runtime& runtime, Dat
 const std::vector<const CatalogBase*>& all_catalogs() {
   static const std::vector<const CatalogBase*> catalogs = {&datasets(),   &decoders(), &encoders(),   &likelihoods(),
                                                            &metrics(),    &models(),   &objectives(), &optimizers(),
-                                                           &posteriors(), &priors(),   &schedules()};
+                                                           &posteriors(), &priors(),   &quantizers(), &schedules()};
   return catalogs;
 }
 

@@ -9,6 +9,12 @@
 #include "trainer_impl.h"
 
 namespace elbo {
+namespace {
+
+/// Draws of after_step are the same whatever the step drew before, in however many parts.
+int64_t after_step_key(int64_t index) { return static_cast<int64_t>(hash_key({static_cast<uint64_t>(index), 0xaf7e5}) >> 1); }
+
+}  // namespace
 
 Step Trainer::Impl::step_of(int64_t index, Noise& noise) {
   return {.index = index,
@@ -57,6 +63,7 @@ void Trainer::Impl::step() {
   for (size_t i = 0; i < phases.size(); ++i) {
     if (phases[i].is_active(index)) run_phase(i, batch, index);
   }
+  streams.rekey(after_step_key(index));
   after_step(step_of(index, streams.noise));
   if (average) average->update(found_inf);
   if (before.defined()) update_norm = global_norm({before.sub_(buffers->parameters())});

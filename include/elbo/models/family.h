@@ -4,6 +4,7 @@
 
 #include "elbo/data/batch.h"
 #include "elbo/distributions/distribution.h"
+#include "elbo/quantizers/quantizer.h"
 
 namespace elbo {
 
@@ -47,13 +48,33 @@ class Variational {
   virtual std::vector<Tensor> inference_parameters() = 0;
 };
 
+/// One level of a quantised model: its codes may have a resolution of their own.
+struct CodeLevel {
+  std::string name = "codes";
+  Quantization quantization = {};
+};
+
+/// Models whose latents are discrete codes: vq_vae, vq_vae_2.
+class Quantized {
+ public:
+  virtual ~Quantized() = default;
+  /// Top level first. In training the quantisers keep what after_step learns from.
+  virtual std::vector<CodeLevel> quantize(const Batch& batch, Step& step) = 0;
+  /// Codes of each level, int64 [B, ..., G]; deterministic, changes nothing.
+  virtual std::vector<Tensor> codes(const Batch& batch) = 0;
+  /// p(x | values); `values` holds each level's [B, ..., D].
+  virtual std::vector<Observation> decode(const std::vector<Tensor>& values, const Batch& batch) = 0;
+  /// One a level, in their order.
+  virtual std::vector<Quantizer*> quantizers() = 0;
+};
+
 // ---- how objectives combine samples: they never branch on the aggregation ----
 
 /// log p(x | z) of all modalities, absent rows left out. Shapes: [K, B] or [S, K, B]. Units: nats.
 Tensor log_likelihood(const std::vector<Observation>& observations);
 
-/// The same by what is reported: a proper likelihood even where training optimises a surrogate. `optimised` is log_likelihood() of
-/// the same observations, returned as it is where nothing differs.
+/// The same by what is reported: a proper likelihood even where training optimises a surrogate. `optimised` is log_likelihood()
+/// of the same observations, returned as it is where nothing differs.
 Tensor reported_log_likelihood(const std::vector<Observation>& observations, const Tensor& optimised);
 
 /// Which of the log-densities enter log_weights with their parameters cut off.

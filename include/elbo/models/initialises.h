@@ -4,8 +4,8 @@
 
 namespace elbo {
 
-/// A model or objective that looks at data before its first step (k-means codebooks, data-dependent initialisation). The trainer calls
-/// it once in the life of a run, without gradients.
+/// A model or objective that looks at data before its first step (k-means codebooks, data-dependent initialisation). The trainer
+/// calls it once in the life of a run, without gradients.
 class Initialises {
  public:
   virtual ~Initialises() = default;

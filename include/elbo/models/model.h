@@ -24,6 +24,7 @@ struct ModelContext {
   /// Mean of `x` over the training data, for the output bias where asked for; undefined when data isn't loaded (checkpoints
   /// overwrite it).
   Tensor training_mean = {};
+  at::Device device = at::kCPU;  // where the model will live: for scheduled numbers
 };
 
 /// The axis `model`.

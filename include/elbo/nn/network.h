@@ -18,6 +18,8 @@ class Encoder : public torch::nn::Module {
   /// Shapes: [B, event...] -> [B, num_features()].
   virtual Tensor forward(const Tensor& x) = 0;
   virtual int64_t num_features() const = 0;
+  /// The features of an example as a map [F, h, w] where the network keeps places, else [num_features()].
+  virtual Shape map_shape() const { return {num_features()}; }
   /// "784-200-200".
   virtual std::string summary() const = 0;
 };
@@ -44,6 +46,7 @@ struct EncoderContext {
 };
 struct DecoderContext {
   int64_t latent_size = 0;
+  Shape latent_map = {};    // [D, h, w] where z is such a map, flattened; empty = a vector
   Shape output_shape = {};  // the likelihood's parameters for one example, e.g. [C, H, W] or [2C, H, W]
   Stream& init;
 };
