@@ -415,4 +415,8 @@ MUTATIONS = [
     Mutation("labels stay with their rows", "src/data/tensor_set.cpp",
              "label.detach().to(at::kCPU, at::kLong)", "label.detach().flip(0).to(at::kCPU, at::kLong)",
              "test_data", "TensorSet.EveryRow*"),
+    Mutation("the rest of alpha goes to samples of the prior", "src/objectives/hybrid.cpp",
+             "(1 - config_.alpha) * of_prior", "config_.alpha * of_prior", "test_objectives", "Hybrid.WithAlphaZero*"),
+    Mutation("the prior learns from its samples", "src/objectives/hybrid.cpp",
+             "latent.p->rsample(", "latent.p->sample(", "test_objectives", "Hybrid.Alone*"),
 ]

@@ -20,7 +20,7 @@ constexpr auto enum_names(ConditionalPrior) {
 
 /// Variational autoencoder of x given a class y: p(z | y), p(x | z, y), q(z | x, y).
 /// Source: Sohn et al. 2015 (NeurIPS, "Learning structured output representation using deep conditional generative models"),
-/// eq. 4. Differs: y is a label and x what is generated; without their hybrid objective (GSNN).
+/// eq. 4. Differs: y is a label and x what is generated; their hybrid objective (GSNN) is objective/hybrid.
 struct ConditionalVaeConfig {
   int64_t latent_size = 20;
   EncoderChoice encoder{encoders, "mlp"};
