@@ -1,9 +1,11 @@
 #include "elbo/quantizers/quantizer.h"
+#include "elbo/quantizers/vq.h"
 
 namespace elbo {
 
 Catalog<Quantizer, const QuantizerContext&>& quantizers() {
-  static auto catalog = Catalog<Quantizer, const QuantizerContext&>("quantizer");
+  static auto catalog = Catalog<Quantizer, const QuantizerContext&>("quantizer")
+                            .add<VqConfig>("vq", "van den Oord et al. 2017, eqs. 1 to 3", make_vq);
   return catalog;
 }
 

@@ -24,4 +24,11 @@ constexpr auto enum_names(GradientEstimator) {
 /// in one pass over the tokens, nothing of [N, D, D].
 Tensor pass_gradient(const Tensor& z, const Tensor& code, GradientEstimator estimator);
 
+/// What to watch of the rotation: a mean near 0 leaves the encoder to the commitment term, clamped tokens are nearly zero.
+struct RotationScales {
+  Tensor mean = {};     // of lambda, 0-dim
+  Tensor clamped = {};  // the share of tokens whose lambda was cut at 1,000, 0-dim
+};
+RotationScales rotation_scales(const Tensor& z, const Tensor& code);
+
 }  // namespace elbo
