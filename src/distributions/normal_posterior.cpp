@@ -6,6 +6,7 @@
 #include "elbo/base/error.h"
 #include "elbo/distributions/normal.h"
 #include "elbo/math/precision.h"
+#include "elbo/ops/linear.h"
 #include "elbo/ops/normal.h"
 
 namespace elbo {
@@ -25,9 +26,9 @@ class NormalPosterior final : public Posterior {
 
   DistributionPtr forward(const Tensor& features) override {
     check_shape(features, {kAnyExtent, num_features_}, "features of the normal posterior");
-    auto log_var =
-        clamp(full_precision(log_var_->forward(features)), config_.log_var_clamp, config_.log_var_min, config_.log_var_max);
-    return std::make_shared<Normal>(full_precision(mean_->forward(features)), std::move(log_var));
+    auto log_var = clamp(full_precision(linear(features, log_var_->weight, log_var_->bias)), config_.log_var_clamp,
+                         config_.log_var_min, config_.log_var_max);
+    return std::make_shared<Normal>(full_precision(linear(features, mean_->weight, mean_->bias)), std::move(log_var));
   }
 
  private:

@@ -63,7 +63,7 @@ class ConvEncoder final : public Encoder {
     check_shape(x, joined({kAnyExtent}, input_shape_), "input of the conv encoder");
     Tensor h = x;
     for (const auto& conv : convs_) h = activate(conv->forward(h), config_.activation);
-    return activate(layers_.front()->forward(h.flatten(1)), config_.activation);
+    return layers_.front()->forward(h.flatten(1), config_.activation);
   }
   int64_t num_features() const override { return config_.hidden; }
   std::string summary() const override {
@@ -102,7 +102,7 @@ class ConvDecoder final : public Decoder {
   Tensor forward(const Tensor& z) override {
     check_shape(z, {kAnyExtent, latent_size_}, "input of the conv decoder");
     Tensor h = z;
-    for (const auto& layer : layers_) h = activate(layer->forward(h), config_.activation);
+    for (const auto& layer : layers_) h = layer->forward(h, config_.activation);
     h = h.reshape(joined({z.size(0)}, inner_));
     for (const auto& conv : convs_) h = activate(conv->forward(h), config_.activation);
     return output_->forward(h);

@@ -50,7 +50,7 @@ class Conv64Encoder final : public Encoder {
     check_shape(x, joined({kAnyExtent}, input_shape_), "input of the conv64 encoder");
     Tensor h = x;
     for (const auto& layer : convs_) h = activate(layer->forward(h), activation_);
-    return activate(layers_.front()->forward(h.flatten(1)), activation_);
+    return layers_.front()->forward(h.flatten(1), activation_);
   }
   int64_t num_features() const override { return kHidden; }
   std::string summary() const override { return detail::image_text(input_shape_) + "-32c-32c-64c-64c-256"; }
@@ -81,7 +81,7 @@ class Conv64Decoder final : public Decoder {
   Tensor forward(const Tensor& z) override {
     check_shape(z, {kAnyExtent, latent_size_}, "input of the conv64 decoder");
     Tensor h = z;
-    for (const auto& layer : layers_) h = activate(layer->forward(h), activation_);
+    for (const auto& layer : layers_) h = layer->forward(h, activation_);
     h = h.reshape(joined({z.size(0)}, kInner));
     for (const auto& layer : convs_) h = activate(layer->forward(h), activation_);
     return output_->forward(h);

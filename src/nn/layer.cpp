@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "elbo/base/error.h"
+#include "elbo/ops/linear.h"
 
 namespace elbo {
 namespace {
@@ -82,13 +83,19 @@ Tensor Layer::forward(const Tensor& x) {
   const auto stride = options_.stride, padding = options_.padding;
   switch (options_.kind) {
     case LayerKind::linear:
-      return torch::linear(x, weight(), bias_);
+      return linear(x, weight(), bias_);
     case LayerKind::conv:
       return torch::conv2d(x, weight(), bias_, stride, padding);
     case LayerKind::transposed_conv:
       return torch::conv_transpose2d(x, weight(), bias_, stride, padding);
   }
   throw UsageError("layer kind " + std::to_string(static_cast<int>(options_.kind)) + " does not exist");
+}
+
+Tensor Layer::forward(const Tensor& x, Activation activation) {
+  const bool fused = activation == Activation::relu || activation == Activation::tanh;
+  if (options_.kind != LayerKind::linear || !fused) return activate(forward(x), activation);
+  return linear(x, weight(), bias_, activation == Activation::relu ? Follow::relu : Follow::tanh);
 }
 
 void Layer::after_step(const Step&) {

@@ -28,7 +28,7 @@ LayerList register_layers(torch::nn::Module& module, const MlpConfig& config, co
 }
 
 Tensor through(const LayerList& layers, Tensor h, Activation activation) {
-  for (const auto& layer : layers) h = activate(layer->forward(h), activation);
+  for (const auto& layer : layers) h = layer->forward(h, activation);
   return h;
 }
 

@@ -103,7 +103,7 @@ class ResnetEncoder final : public Encoder {
     auto h = stem_->forward(x);
     for (const auto& block : blocks_) h = block->forward(h);
     h = activate(norm_->forward(h), config_.activation);
-    return activate(layers_.front()->forward(h.flatten(1)), config_.activation);
+    return layers_.front()->forward(h.flatten(1), config_.activation);
   }
   int64_t num_features() const override { return config_.hidden; }
   std::string summary() const override {
@@ -143,7 +143,7 @@ class ResnetDecoder final : public Decoder {
 
   Tensor forward(const Tensor& z) override {
     check_shape(z, {kAnyExtent, latent_size_}, "input of the resnet decoder");
-    auto h = activate(layers_[0]->forward(z), config_.activation);
+    auto h = layers_[0]->forward(z, config_.activation);
     h = layers_[1]->forward(h).reshape(joined({z.size(0)}, inner_));  // the first block activates it
     for (const auto& block : blocks_) h = block->forward(h);
     return output_->forward(activate(norm_->forward(h), config_.activation));

@@ -11,6 +11,7 @@
 
 #include "elbo/math/init.h"
 #include "elbo/math/step.h"
+#include "elbo/nn/network.h"
 
 namespace elbo {
 
@@ -67,6 +68,8 @@ class Layer final : public torch::nn::Module, public Stepped {
   Layer(const LayerOptions& options, Stream& init);
   /// Shapes: [N, in] -> [N, out]; [N, in, H, W] -> [N, out, H', W'].
   Tensor forward(const Tensor& x);
+  /// The same and the activation, in one operation where there is one.
+  Tensor forward(const Tensor& x, Activation activation);
   /// As it is used, normalised.
   Tensor weight();
   /// Undefined where there is none.
