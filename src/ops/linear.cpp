@@ -107,13 +107,13 @@ bool is_plain_float(const Tensor& tensor) {
   return tensor.is_cpu() && tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided;
 }
 
-bool fits(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+bool gemm_fits(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   return x.dim() >= 2 && weight.dim() == 2 && x.size(-1) == weight.size(1) && is_plain_float(x) && is_plain_float(weight) &&
          (!bias.defined() || (is_plain_float(bias) && bias.dim() == 1 && bias.size(0) == weight.size(0))) && x.numel() > 0 &&
          gemm_pays(x.numel() / x.size(-1), x.size(-1), weight.size(0)) && !at::autocast::is_autocast_enabled(at::kCPU);
 }
 
-Tensor by_operations(const Tensor& x, const Tensor& weight, const Tensor& bias, Follow follow) {
+Tensor linear_by_operations(const Tensor& x, const Tensor& weight, const Tensor& bias, Follow follow) {
   const auto y = torch::linear(x, weight, bias);
   return follow == Follow::relu ? torch::relu(y) : follow == Follow::tanh ? torch::tanh(y) : y;
 }
@@ -121,7 +121,7 @@ Tensor by_operations(const Tensor& x, const Tensor& weight, const Tensor& bias, 
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Follow follow) {
-  if (!fits(x, weight, bias)) return by_operations(x, weight, bias, follow);
+  if (!gemm_fits(x, weight, bias)) return linear_by_operations(x, weight, bias, follow);
   const auto given_bias = bias.defined() ? std::optional(bias) : std::nullopt;
   if (x.dim() == 2) return FusedLinear::apply(x, weight, given_bias, static_cast<int64_t>(follow));
   auto shape = x.sizes().vec();

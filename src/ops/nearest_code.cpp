@@ -52,7 +52,7 @@ void search_by_operations(const Tensor& z, const Tensor& codes, Nearest& found) 
   }
 }
 
-Nearest search(const Tensor& given_z, const Tensor& given_codes, Want want) {
+Nearest search_codes(const Tensor& given_z, const Tensor& given_codes, Want want) {
   check_codes(given_z, given_codes);
   const torch::NoGradGuard no_grad;
   const auto type = given_z.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
@@ -69,8 +69,8 @@ Nearest search(const Tensor& given_z, const Tensor& given_codes, Want want) {
 
 }  // namespace
 
-Nearest nearest_code(const Tensor& z, const Tensor& codes) { return search(z, codes, Want::best); }
+Nearest nearest_code(const Tensor& z, const Tensor& codes) { return search_codes(z, codes, Want::best); }
 
-Nearest nearest_two_codes(const Tensor& z, const Tensor& codes) { return search(z, codes, Want::two); }
+Nearest nearest_two_codes(const Tensor& z, const Tensor& codes) { return search_codes(z, codes, Want::two); }
 
 }  // namespace elbo
