@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "elbo/base/error.h"
+#include "nearest_code_cpu.h"
 
 namespace elbo {
 namespace {
@@ -30,25 +31,26 @@ Tensor distance_to(const Tensor& z, const Tensor& codes, const Tensor& index) {
   return (z - codes.index_select(0, index)).square().sum(1);
 }
 
+enum class Missing { everything, second };
+
 /// From LibTorch's operations, a chunk of rows at a time.
-void search_by_operations(const Tensor& z, const Tensor& codes, Nearest& found) {
+void search_by_operations(const Tensor& z, const Tensor& codes, Missing missing, Nearest& found) {
   const double infinity = std::numeric_limits<double>::infinity();
-  const auto centre = codes.mean(0);
+  const auto centre = codes.nan_to_num(0, 0, 0).mean(0);
   const auto centred = codes - centre;
   const auto half_squares = 0.5 * centred.square().sum(1);
   const int64_t rows = std::max<int64_t>(1, kChunkElements / codes.size(0));
   for (int64_t begin = 0; begin < z.size(0); begin += rows) {
-    const int64_t count = std::min(rows, z.size(0) - begin);
-    const auto part = z.narrow(0, begin, count);
-    auto scores = torch::addmm(half_squares, part - centre, centred.t(), 1, -1);
+    const auto here = [&](const Tensor& whole) { return whole.narrow(0, begin, std::min(rows, z.size(0) - begin)); };
+    auto scores = torch::addmm(half_squares, here(z) - centre, centred.t(), 1, -1);
     scores.nan_to_num_(infinity, infinity, -infinity);
-    const auto index = scores.argmin(1);  // of equals the first
-    const auto distance = distance_to(part, codes, index);
-    found.index.narrow(0, begin, count).copy_(index);
-    found.distance.narrow(0, begin, count).copy_(distance);
+    if (missing == Missing::everything) {
+      here(found.index).copy_(scores.argmin(1));  // of equals the first
+      here(found.distance).copy_(distance_to(here(z), codes, here(found.index)));
+    }
     if (!found.second.defined() || codes.size(0) == 1) continue;
-    scores.scatter_(1, index.unsqueeze(1), infinity);
-    found.second.narrow(0, begin, count).copy_(scores.argmin(1));
+    scores.scatter_(1, here(found.index).unsqueeze(1), infinity);
+    here(found.second).copy_(scores.argmin(1));
   }
 }
 
@@ -60,7 +62,18 @@ Nearest search_codes(const Tensor& given_z, const Tensor& given_codes, Want want
   const int64_t rows = z.size(0);
   Nearest found{.index = torch::zeros({rows}, z.options().dtype(at::kLong)), .distance = torch::zeros({rows}, z.options())};
   if (want == Want::two) found.second = torch::full({rows}, -1, z.options().dtype(at::kLong));
-  search_by_operations(z, codes, found);
+  if (z.is_cpu() && type == at::kFloat) {
+    detail::search_nearest_code({.z = z.const_data_ptr<float>(),
+                                 .codes = codes.const_data_ptr<float>(),
+                                 .N = rows,
+                                 .V = codes.size(0),
+                                 .D = codes.size(1),
+                                 .index = found.index.mutable_data_ptr<int64_t>(),
+                                 .distance = found.distance.mutable_data_ptr<float>()});
+    if (want == Want::two) search_by_operations(z, codes, Missing::second, found);
+  } else {
+    search_by_operations(z, codes, Missing::everything, found);
+  }
   const auto bad = found.distance.isfinite().logical_not_();
   found.index.masked_fill_(bad, 0);
   found.not_finite = bad.sum();
