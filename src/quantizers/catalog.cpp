@@ -1,5 +1,8 @@
 #include "elbo/quantizers/fsq.h"
+#include "elbo/quantizers/gaussian_quant.h"
+#include "elbo/quantizers/gumbel.h"
 #include "elbo/quantizers/quantizer.h"
+#include "elbo/quantizers/vaevq.h"
 #include "elbo/quantizers/vq.h"
 
 namespace elbo {
@@ -7,6 +10,9 @@ namespace elbo {
 Catalog<Quantizer, const QuantizerContext&>& quantizers() {
   static auto catalog = Catalog<Quantizer, const QuantizerContext&>("quantizer")
                             .add<FsqConfig>("fsq", "Mentzer et al. 2024, section 3.1", make_fsq)
+                            .add<GaussianQuantConfig>("gaussian_quant", "Xu et al. 2025", make_gaussian_quant)
+                            .add<GumbelConfig>("gumbel", "Jang et al. 2017; Ramesh et al. 2021, section 2.1", make_gumbel)
+                            .add<VaevqConfig>("vaevq", "Yang et al. 2025", make_vaevq)
                             .add<VqConfig>("vq", "van den Oord et al. 2017, eqs. 1 to 3", make_vq);
   return catalog;
 }

@@ -21,6 +21,10 @@ Tensor squared_error(const Tensor& z, const Tensor& code, const Tensor& mask) {
   return sum_tokens((full_precision(z) - code).square().sum(-1), mask);
 }
 
+Tensor fill_left_out(const Tensor& tokens, const Tensor& mask, double fill) {
+  return mask.defined() ? tokens.masked_fill(mask.logical_not().unsqueeze(-1), fill) : tokens;
+}
+
 Tensor counted_rows(const Tensor& z, const Tensor& mask) {
   const auto rows = to_rows(z);
   return mask.defined() ? rows.index_select(0, mask.reshape({-1}).nonzero().squeeze(1)) : rows;

@@ -22,6 +22,9 @@ double elements_of(const Tensor& z);
 /// detached. Shapes: [B, ..., D] both, mask [B, ...] or undefined -> [B].
 Tensor squared_error(const Tensor& z, const Tensor& code, const Tensor& mask);
 
+/// Writes `fill` at the tokens that the mask leaves out. Shapes: [B, ..., D], mask [B, ...] or undefined.
+Tensor fill_left_out(const Tensor& tokens, const Tensor& mask, double fill);
+
 /// The rows where the mask (or everything) counts. Shapes: [B, ..., D], [B, ...] -> [n, D].
 Tensor counted_rows(const Tensor& z, const Tensor& mask);
 
