@@ -12,6 +12,7 @@
 #include "elbo/data/kind_name.h"
 #include "elbo/io/sha256.h"
 #include "elbo/math/tensors.h"
+#include "elbo/math/upload.h"
 #include "memory.h"
 #include "presentation.h"
 
@@ -130,7 +131,7 @@ Batch MemoryDataset::gather(Split split, const Tensor& index, Stream& stream) co
   }
   Batch batch{.fields = {}, .index = index};
   for (const auto& [name, stored] : rows_of(split)) {
-    const Tensor rows = stored.index_select(0, index.to(stored.device())).to(device_);
+    const Tensor rows = upload(stored.index_select(0, upload(index, stored.device())), device_);
     const auto& spec = source_.spec.at(name);
     const auto bits = keeps_bits(split) ? detail::Bits::drawn : detail::Bits::to_draw;
     const Tensor value = spec.kind == ValueKind::category ? rows.to(torch::kLong)

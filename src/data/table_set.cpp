@@ -9,6 +9,7 @@
 #include "elbo/data/memory_dataset.h"
 #include "elbo/io/sha256.h"
 #include "elbo/math/tensors.h"
+#include "elbo/math/upload.h"
 #include "table_file.h"
 
 namespace elbo {
@@ -52,7 +53,7 @@ class TableSet final : public Dataset {
     }
     Batch batch{.fields = {}, .index = index};
     for (const auto& [name, field] : rows_of(split)) {
-      const Tensor places = index.to(field.value.device());
+      const Tensor places = upload(index, field.value.device());
       batch.fields[name].value = field.value.index_select(0, places);
       if (field.valid.defined()) batch.fields[name].valid = field.valid.index_select(0, places);
     }

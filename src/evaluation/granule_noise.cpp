@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "elbo/math/upload.h"
+
 namespace elbo {
 
 GranuleNoise::GranuleNoise(uint64_t seed, at::Device device, at::ScalarType dtype)
@@ -32,7 +34,7 @@ Tensor GranuleNoise::draw(Kind kind, at::IntArrayRef leading, at::IntArrayRef ev
     auto repetition = drawn[r];
     fill(repetition, kind, r, call);
   }
-  return drawn.reshape(joined(leading, event)).to(device_);
+  return upload(drawn.reshape(joined(leading, event)), device_);
 }
 
 void GranuleNoise::fill(Tensor& target, Kind kind, int64_t repetition, uint64_t call) {

@@ -22,6 +22,7 @@
 #include <set>
 
 #include "elbo/math/random.h"
+#include "elbo/math/upload.h"
 #include "elbo/ops/cuda.h"
 #include "support/tensors.h"
 
@@ -98,8 +99,9 @@ at::Tensor on_host(const at::Tensor& tensor) {
   return at::from_blob(tensor.mutable_data_ptr(), tensor.sizes(), tensor.strides(), tensor.options().device(at::kCPU));
 }
 
-at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool) {
-  if (to.is_cpu() && !copying) note_read("copy to the host");
+at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_blocking) {
+  if (from.device() != to.device() && !non_blocking && !copying)
+    note_read(to.is_cpu() ? "copy to the host" : "copy from the host");
   on_host(to).copy_(on_host(from));
   return to;
 }
@@ -300,7 +302,9 @@ TEST_F(DeviceOfHostMemory, CountsWhatMakesTheHostWait) {
   EXPECT_EQ(sum.item<float>(), 9);
   EXPECT_EQ(there.to(at::kCPU).numel(), 3);
   EXPECT_EQ(there.nonzero().size(0), 3);
-  EXPECT_EQ(take_reads(), (std::vector<std::string>{"item", "copy to the host", "aten::nonzero"}));
+  EXPECT_EQ(torch::ones({2}).to(accelerator()).numel(), 2);
+  EXPECT_EQ(upload(torch::ones({2}), accelerator()).numel(), 2);
+  EXPECT_EQ(take_reads(), (std::vector<std::string>{"item", "copy to the host", "aten::nonzero", "copy from the host"}));
 }
 
 TEST_F(DeviceOfHostMemory, ViewsShareAndStreamsDrawTheCpusNumbers) {
