@@ -27,7 +27,8 @@ void check_tokens(const Tensor& z, const Tensor& mask, int64_t size, std::string
   if (mask.defined()) check_shape(mask, z.sizes().slice(0, z.dim() - 1), std::string(quantizer) + "'s mask");
 }
 
-Tensor unit_rows(const Tensor& rows) { return rows / rows.square().sum(-1, true).sqrt().clamp_min(1e-12); }
+// Clamped before the root, whose slope at zero is infinite.
+Tensor unit_rows(const Tensor& rows) { return rows / rows.square().sum(-1, true).clamp_min(1e-24).sqrt(); }
 
 Nearest nearest_by(CodeMetric metric, const Tensor& rows, const Tensor& codes) {
   const torch::NoGradGuard no_grad;
@@ -49,18 +50,20 @@ Tensor look_up(const Tensor& codes, const Tensor& indices) {
 
 Quantization quantized_by(const Tensor& z, const Tensor& codes, const Tensor& indices, const Tensor& mask,
                           const CodeLosses& losses) {
+  const auto counted = mask.defined() ? z.masked_fill(mask.logical_not().unsqueeze(-1), 0) : z;  // else a NaN left out reaches z
   const auto code = mask.defined() ? look_up(codes, indices) : torch::embedding(codes, indices.squeeze(-1));
-  Quantization result{.value = pass_gradient(z, code, losses.gradient), .indices = indices};
-  if (mask.defined()) {
-    result.value = torch::where(mask.unsqueeze(-1), result.value, torch::zeros({}, result.value.options()));
-  }
+  Quantization result{.value = pass_gradient(counted, code, losses.gradient), .indices = indices};
   const auto elements = elements_of(z);
   if (losses.codebook.defined()) {
-    result.terms.push_back(
-        {.name = "codebook", .value = squared_error(z.detach(), code, mask), .weight = losses.codebook, .elements = elements});
+    result.terms.push_back({.name = "codebook",
+                            .value = squared_error(counted.detach(), code, mask),
+                            .weight = losses.codebook,
+                            .elements = elements});
   }
-  result.terms.push_back(
-      {.name = "commitment", .value = squared_error(z, code.detach(), mask), .weight = losses.commitment, .elements = elements});
+  result.terms.push_back({.name = "commitment",
+                          .value = squared_error(counted, code.detach(), mask),
+                          .weight = losses.commitment,
+                          .elements = elements});
   if (losses.gradient == GradientEstimator::rotation) {
     const auto scales = rotation_scales(z, code);
     result.readings.push_back({"rotation_scale", scales.mean});
