@@ -11,9 +11,11 @@
 #include "elbo/base/text.h"
 #include "elbo/io/jpeg.h"
 #include "elbo/io/sha256.h"
+#include "elbo/math/upload.h"
 #include "fit_image.h"
 #include "image_files.h"
 #include "memory.h"
+#include "missing.h"
 #include "presentation.h"
 
 namespace elbo {
@@ -37,6 +39,8 @@ class ImageFolder final : public Dataset {
     const auto num_classes = static_cast<int64_t>(files_.classes.size());
     if (num_classes > 0) spec_["label"] = {.shape = {}, .kind = ValueKind::category, .num_classes = num_classes};
     for (size_t split = 0; split < 3; ++split) first_row_[split + 1] = first_row_[split] + size(static_cast<Split>(split));
+    missing_.emplace(config.options.missing, spec_, std::array{size(Split::train), size(Split::valid), size(Split::test)},
+                     detail::MissingFields::Natural(), seed);
   }
 
   const DataSpec& spec() const override { return spec_; }
@@ -66,6 +70,7 @@ class ImageFolder final : public Dataset {
   uint64_t seed_;
   detail::Presentation presentation_;
   DataSpec spec_ = {};
+  std::optional<detail::MissingFields> missing_ = {};
   std::array<int64_t, 4> first_row_ = {};
   at::Device device_ = at::kCPU;
   mutable std::unordered_map<int64_t, int64_t> replacement_ = {};
@@ -75,6 +80,7 @@ class ImageFolder final : public Dataset {
 
 void ImageFolder::load(at::Device device) {
   device_ = device;
+  missing_->to(device);
   if (pool_) return;
   const int64_t available = detail::available_host_bytes() / 2;
   const int64_t cache_bytes = std::min(config_.cache_bytes, available);
@@ -159,13 +165,13 @@ Tensor ImageFolder::read(std::vector<int64_t>& rows) const {
 
 Batch ImageFolder::gather(Split split, const Tensor& index, Stream& stream) const {
   auto rows = rows_of(split, index);
-  const Tensor images = read(rows).to(device_);
+  const Tensor images = upload(read(rows), device_);
   Batch batch{.fields = {}, .index = index};
   batch.fields["x"].value = presentation_.present(images, split, index, stream);
   if (spec_.contains("label")) {
     Tensor labels = torch::empty({index.size(0)}, torch::kLong);
     for (size_t i = 0; i < rows.size(); ++i) labels.data_ptr<int64_t>()[i] = file_of(rows[i]).label;
-    batch.fields["label"].value = labels.to(device_);
+    batch.fields["label"].value = upload(labels, device_);
   }
   return batch;
 }
@@ -176,21 +182,23 @@ std::string ImageFolder::fingerprint() const {
     const bool draws = binarize == Binarize::once || binarize == Binarize::dynamic;
     fingerprint_ = sha256(text(detail::fingerprint_of(files_), " ", config_.size, " ", stored_.shape[0], " ",
                                static_cast<int>(config_.corrupt), " ", static_cast<int>(binarize), " ", draws ? seed_ : 0, "\n",
-                               presentation_.fingerprint()));
+                               presentation_.fingerprint(), missing_->fingerprint()));
   }
   return *fingerprint_;
 }
 
 Tensor ImageFolder::training_mean() const {
-  const int64_t num_rows = size(Split::train), count = std::min(num_rows, kRowsOfMean);
-  const Tensor places = torch::arange(count).mul(num_rows).floor_divide(count);
+  const Tensor with_x = missing_->rows_with(Split::train, "x");
+  const int64_t num_rows = with_x.defined() ? with_x.size(0) : size(Split::train), count = std::min(num_rows, kRowsOfMean);
+  Tensor places = torch::arange(count).mul(num_rows).floor_divide(std::max<int64_t>(1, count));
+  if (with_x.defined()) places = with_x.index_select(0, places);
   Tensor sum = torch::zeros(stored_.shape, torch::kDouble);
   for (int64_t begin = 0; begin < count; begin += batch_size()) {
     auto rows = rows_of(Split::train, places.narrow(0, begin, std::min(batch_size(), count - begin)));
     const Tensor grey = detail::numbers(read(rows), stored_).to(torch::kDouble);
     sum += (config_.options.binarize == Binarize::threshold ? grey.ge(0.5).to(torch::kDouble) : grey).sum(0);
   }
-  return presentation_.mean(sum / static_cast<double>(count)).to(torch::kFloat);
+  return presentation_.mean(sum / static_cast<double>(std::max<int64_t>(1, count))).to(torch::kFloat);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "elbo/math/tensors.h"
 #include "elbo/math/upload.h"
 #include "memory.h"
+#include "missing.h"
 #include "presentation.h"
 
 namespace elbo {
@@ -59,12 +60,18 @@ int64_t num_held_out(double fraction, int64_t num_rows) {
 }
 
 MemoryDataset::MemoryDataset(RowSource source, const DataOptions& options, uint64_t seed)
-    : source_(std::move(source)),
-      spec_(source_.spec),
-      options_(options),
-      seed_(seed),
-      presentation_(std::make_unique<detail::Presentation>(source_.spec.at("x"), options, seed)) {
-  spec_.at("x") = presentation_->spec();
+    : source_(std::move(source)), spec_(source_.spec), options_(options), seed_(seed) {
+  if (spec_.contains("x")) {
+    presentation_ = std::make_unique<detail::Presentation>(source_.spec.at("x"), options, seed);
+    spec_.at("x") = presentation_->spec();
+  }
+  std::array<int64_t, 3> sizes = {};
+  detail::MissingFields::Natural natural;
+  for (size_t split = 0; split < 3; ++split) {
+    sizes[split] = source_.rows[split].size(0);
+    for (const auto& [name, present] : source_.present) natural[split][name] = present.index_select(0, source_.rows[split]);
+  }
+  missing_ = std::make_unique<detail::MissingFields>(options.missing, spec_, sizes, natural, seed);
 }
 
 MemoryDataset::~MemoryDataset() = default;
@@ -73,6 +80,7 @@ int64_t MemoryDataset::size(Split split) const { return source_.rows[static_cast
 
 void MemoryDataset::load(at::Device device) {
   device_ = device;
+  missing_->to(device);
   detail::check_host_memory(source_.where, source_.num_bytes, detail::available_host_bytes());
   auto arrays = source_.read();
   stored_ = {};
@@ -99,6 +107,7 @@ void MemoryDataset::load(at::Device device) {
 }
 
 bool MemoryDataset::keeps_bits(Split split) const {
+  if (!presentation_) return false;
   const bool later = options_.binarize == Binarize::dynamic && split == Split::train;
   return options_.binarize != Binarize::none && source_.spec.at("x").kind != ValueKind::binary && !later;
 }
@@ -139,6 +148,7 @@ Batch MemoryDataset::gather(Split split, const Tensor& index, Stream& stream) co
                                                           : numbers(rows, spec);
     batch.fields[name].value = value;
   }
+  missing_->apply(batch, split, stream);
   return batch;
 }
 
@@ -146,7 +156,8 @@ std::string MemoryDataset::fingerprint() const {
   if (fingerprint_) return *fingerprint_;
   // What is stored says how it was binarised: static and threshold keep the bits, dynamic grey values of a binary field.
   Sha256 hash;
-  hash.update(presentation_->fingerprint());
+  if (presentation_) hash.update(presentation_->fingerprint());
+  hash.update(missing_->fingerprint());
   for (const Split split : {Split::train, Split::valid, Split::test}) {
     for (const auto& [name, stored] : rows_of(split)) {
       const auto& spec = spec_.at(name);
@@ -162,7 +173,10 @@ std::string MemoryDataset::fingerprint() const {
 }
 
 Tensor MemoryDataset::training_mean() const {
-  const Tensor& stored = rows_of(Split::train).at("x");
+  if (!presentation_) return {};
+  const Tensor all = rows_of(Split::train).at("x");
+  const Tensor there = missing_->rows_with(Split::train, "x");
+  const Tensor stored = there.defined() ? all.index_select(0, there.to(all.device())) : all;
   const bool bytes = stored.scalar_type() == torch::kByte;
   Tensor sum = torch::zeros(stored.sizes().slice(1), stored.options().dtype(bytes ? torch::kLong : torch::kDouble));
   for (int64_t row = 0; row < stored.size(0); row += kRowsAtOnce) {
@@ -173,7 +187,7 @@ Tensor MemoryDataset::training_mean() const {
   const bool once = options_.binarize == Binarize::once || options_.binarize == Binarize::threshold;
   const auto& spec = source_.spec.at("x");
   const int64_t top = bytes && spec.kind == ValueKind::unit && !once ? spec.levels - 1 : 1;
-  const Tensor mean = sum.to(torch::kDouble) / static_cast<double>(stored.size(0) * top);
+  const Tensor mean = sum.to(torch::kDouble) / static_cast<double>(std::max<int64_t>(1, stored.size(0)) * top);
   return presentation_->mean(mean).to(torch::kFloat).cpu();
 }
 

@@ -14,6 +14,10 @@ const FieldSpec& field_of(const DataSpec& spec, const std::string& name) {
   if (found == spec.end()) {
     throw ConfigError("model 'conditional_vae' reads the field " + name + ", which this data set does not have");
   }
+  if (found->second.may_be_missing) {
+    throw ConfigError("model 'conditional_vae' needs the field " + name +
+                      " in every row, and this data set's rows may lack it (data.missing); take model multimodal_vae");
+  }
   return found->second;
 }
 

@@ -10,6 +10,11 @@ namespace {
 const FieldSpec& field_x(const DataSpec& spec) {
   const auto found = spec.find("x");
   if (found == spec.end()) throw ConfigError("model 'vae' reads the field x, which this data set does not have");
+  if (found->second.may_be_missing) {
+    throw ConfigError(
+        "model 'vae' needs the field x in every row, and this data set's rows may lack it (data.missing); take "
+        "model multimodal_vae");
+  }
   return found->second;
 }
 

@@ -78,7 +78,8 @@ Json spec_json(const DataSpec& spec) {
                   {"kind", static_cast<int64_t>(field.kind)},
                   {"kind_name", kind_name(field.kind)},
                   {"num_classes", field.num_classes},
-                  {"levels", field.levels}};
+                  {"levels", field.levels},
+                  {"may_be_missing", field.may_be_missing}};
     if (field.kind == ValueKind::table) json[name]["columns"] = columns_json(field.columns);
   }
   return json;
@@ -116,7 +117,8 @@ DataSpec read_spec(const Json& json, const std::string& file) {
     spec[name] = {.shape = member<Shape>(field, "shape", file),
                   .kind = static_cast<ValueKind>(kind),
                   .num_classes = member<int64_t>(field, "num_classes", file),
-                  .levels = member<int64_t>(field, "levels", file)};
+                  .levels = member<int64_t>(field, "levels", file),
+                  .may_be_missing = field.contains("may_be_missing") && member<bool>(field, "may_be_missing", file)};
     if (spec[name].kind == ValueKind::table) {
       spec[name].columns = read_columns(member<Json>(field, "columns", file), spec[name].shape, file);
     }

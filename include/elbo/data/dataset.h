@@ -38,7 +38,8 @@ class Dataset {
   /// A SHA-256 over what decides the numbers (contents of the files, splits, options): recorded with results and encoded sets.
   /// Computed when first asked for. Needs `load`.
   virtual std::string fingerprint() const = 0;
-  /// Mean of field `x` over the training split, float32 on the host, of one example's shape: for decoder biases. Needs `load`.
+  /// Mean of field `x` over the training split, float32 on the host, of one example's shape, of the rows that have it: for
+  /// decoder biases. Undefined where there is no `x`. Needs `load`.
   virtual Tensor training_mean() const = 0;
 };
 

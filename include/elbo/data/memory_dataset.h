@@ -18,6 +18,8 @@ struct RowSource {
   std::array<Tensor, 3> rows = {};
   /// Host arrays [N, ...] by field: uint8 or float32 of a number, uint8 or int64 of a category. Throws: DataError.
   std::function<std::map<std::string, Tensor>()> read = {};
+  /// Whether a row has the field, [N] bool, for fields with gaps; a gap's values are anything.
+  std::map<std::string, Tensor> present = {};
   /// The files' name for messages, and what `read` will allocate; 0 where it isn't known.
   std::string where = {};
   int64_t num_bytes = 0;
@@ -25,13 +27,15 @@ struct RowSource {
 
 namespace detail {
 class Presentation;
-}
+class MissingFields;
+}  // namespace detail
 
 /// A data set held in memory in its compact element type (bytes for images), on the device where it fits beside a model.
 /// A batch is one index_select a field and one or two element-wise operations.
 class MemoryDataset final : public Dataset {
  public:
-  /// `seed` is the run's. Throws: ConfigError when `x` can't be binarised, flipped or dequantised as asked.
+  /// `seed` is the run's; flip, binarize and dequantize are about `x`. Throws: ConfigError when it can't be treated as asked,
+  /// DataError naming a row that has nothing left.
   MemoryDataset(RowSource source, const DataOptions& options, uint64_t seed);
   ~MemoryDataset() override;
 
@@ -55,7 +59,8 @@ class MemoryDataset final : public Dataset {
   DataSpec spec_;
   DataOptions options_;
   uint64_t seed_;
-  std::unique_ptr<const detail::Presentation> presentation_;
+  std::unique_ptr<const detail::Presentation> presentation_;  // null where there is no x
+  std::unique_ptr<detail::MissingFields> missing_;
   at::Device device_ = at::kCPU;
   std::array<Rows, 3> stored_ = {};
   bool loaded_ = false;

@@ -6,6 +6,7 @@
 
 #include "elbo/config/problems.h"
 #include "elbo/config/range.h"
+#include "elbo/data/missing.h"
 
 namespace elbo {
 
@@ -42,6 +43,7 @@ struct DataOptions {
   bool flip = false;
   bool dequantize = false;
   int64_t batch_size = 128;
+  MissingOptions missing = {};
 
   template <class F>
   void fields(F& field) {
@@ -52,6 +54,7 @@ struct DataOptions {
           "as they "
           "are); drawn afresh for training rows, by the run's seed for the others");
     field("batch_size", batch_size, "rows a training batch", between(1, 1 << 20));
+    field("missing", missing, "fields that rows lack, drawn by the seed: for models that take any of several modalities");
   }
 };
 

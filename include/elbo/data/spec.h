@@ -42,6 +42,7 @@ struct FieldSpec {
   /// Grey levels behind a unit value (256 for 8-bit images), 0 when there are none: what bits/dim needs.
   int64_t levels = 0;
   std::vector<Column> columns = {};  // of a table
+  bool may_be_missing = false;       // some rows lack the field: Field::present
 };
 
 /// What a data set will deliver, known from headers alone.
