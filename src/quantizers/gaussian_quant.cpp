@@ -48,7 +48,10 @@ class GaussianQuant final : public Quantizer {
     const auto posterior = posterior_of(z);
     const auto kl = normal_kl_to_standard(posterior.mean, posterior.log_var, 1).reshape(joined(tokens, {groups_}));
     const auto bits = kl * std::numbers::log2e;
-    if (step.training) pending_.push_back(counted_rows(bits.detach(), mask).flatten());
+    if (step.training) {
+      if (std::exchange(pending_step_, step.index) != step.index) pending_.clear();  // of a step that was given up
+      pending_.push_back(counted_rows(bits.detach(), mask).flatten());
+    }
 
     Quantization out;
     const auto shape = joined(tokens, {size_});
@@ -59,6 +62,7 @@ class GaussianQuant final : public Quantizer {
     if (!step.training || sample_ == GaussianQuantSample::straight_through) {
       out.indices = fill_left_out(index_of(posterior).reshape(joined(tokens, {groups_})), mask, -1);
       const auto code = decode(out.indices);
+      out.target = posterior.mean.detach().reshape(shape);
       out.value = step.training ? code + (out.value - out.value.detach()) : code;  // in this order the value is the code's bits
     }
     out.value = fill_left_out(out.value, mask, 0);
@@ -138,7 +142,8 @@ class GaussianQuant final : public Quantizer {
   Tensor lambda_;
   Tensor lambda_above_;
   Tensor lambda_below_;
-  std::vector<Tensor> pending_ = {};
+  std::vector<Tensor> pending_ = {};  // rates
+  int64_t pending_step_ = -1;
 };
 
 }  // namespace

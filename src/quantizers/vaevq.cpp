@@ -44,7 +44,7 @@ class Vaevq final : public Quantizer {
     // Each bracket is zero: the value is the code's bits.
     const auto value = code + ((mean - mean.detach()) + distance.detach() * (scale - scale.detach()));
 
-    Quantization out{.value = fill_left_out(value, mask, 0), .indices = indices};
+    Quantization out{.value = fill_left_out(value, mask, 0), .indices = indices, .target = mean.detach()};
     if (step.training) {
       const auto noise = step.noise.normal({1, tokens[0]}, joined(tokens.slice(1), {size_})).squeeze(0);
       out.continuous = fill_left_out(mean + scale * noise.to(mean.scalar_type()), mask, 0);

@@ -246,6 +246,13 @@ TEST(GaussianQuant, SeveralForwardPassesAreOneStepAndEvaluationIsNone) {
   expect_close(buffer_of(*quantizer, "lambda_below"), 1.0, 0);
   steps.after_step(*quantizer);  // nothing pending
   expect_close(buffer_of(*quantizer, "lambda"), 1.01, 1e-6);
+
+  auto given_up = steps.step();
+  given_up.index = 7;
+  quantizer->forward(tokens_of_bits({9, 9}), given_up);
+  steps.forward(*quantizer, tokens_of_bits({3.7}));
+  steps.after_step(*quantizer);
+  expect_close(buffer_of(*quantizer, "lambda"), 1.0, 1e-6);
 }
 
 /// A linear Gaussian autoencoder of N(0, I_4), one token an example; returns the running mean of R over the last steps.

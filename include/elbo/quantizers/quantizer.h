@@ -43,6 +43,7 @@ struct Quantization {
   Tensor indices = {};  // int64 [B, ..., G]; -1 = left out; undefined where training draws no codes
   std::vector<QuantizerTerm> terms = {};
   Tensor continuous = {};  // like value: decoded too where defined, both likelihoods averaged (VAEVQ)
+  Tensor target = {};      // like value, detached: what it stands for where that isn't the token as given (bounded, normalised)
   Tensor log_probs = {};   // [B, ..., G, V] where the assignment is soft, else undefined
   std::vector<Reading> readings = {};
 };
