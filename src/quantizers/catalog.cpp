@@ -3,6 +3,7 @@
 #include "elbo/quantizers/fsq.h"
 #include "elbo/quantizers/gaussian_quant.h"
 #include "elbo/quantizers/gumbel.h"
+#include "elbo/quantizers/lattice.h"
 #include "elbo/quantizers/lfq.h"
 #include "elbo/quantizers/quantizer.h"
 #include "elbo/quantizers/sim_vq.h"
@@ -18,6 +19,7 @@ Catalog<Quantizer, const QuantizerContext&>& quantizers() {
                             .add<FsqConfig>("fsq", "Mentzer et al. 2024, section 3.1", make_fsq)
                             .add<GaussianQuantConfig>("gaussian_quant", "Xu et al. 2025", make_gaussian_quant)
                             .add<GumbelConfig>("gumbel", "Jang et al. 2017
+                            .add<LatticeConfig>("lattice", "Khalil et al. 2023, section 3", make_lattice)
                             .add<LfqConfig>("lfq", "Yu et al. 2024, section 3.2", make_lfq); Ramesh et al. 2021, section 2.1", make_gumbel)
                             .add<SimVqConfig>("sim_vq", "Zhu et al. 2024, section 3.2", make_sim_vq)
                             .add<VaevqConfig>("vaevq", "Yang et al. 2025", make_vaevq)
