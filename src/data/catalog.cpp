@@ -4,6 +4,7 @@
 #include "elbo/data/idx_sets.h"
 #include "elbo/data/image_folder.h"
 #include "elbo/data/npz_set.h"
+#include "elbo/data/paired_set.h"
 #include "elbo/data/poly.h"
 #include "elbo/data/polymnist.h"
 #include "elbo/data/shapes_paths.h"
@@ -21,6 +22,7 @@ Catalog<Dataset, const DataContext&>& datasets() {
           .add("image_folder", "a folder of PNG and JPEG images of your own", make_image_folder)
           .add("mnist", "LeCun et al. 1998", make_mnist)
           .add("npz", "an NPZ archive of your own", make_npz)
+          .add("paired", "a manifest of paired files and values of your own", make_paired)
           .add("poly", "the recipe of Sutter et al. 2021 (arXiv:2105.02470) on other images and backgrounds", make_poly)
           .add("polymnist", "Sutter et al. 2021 (arXiv:2105.02470), files of your own", make_polymnist)
           .add("shapes_paths", "after Zhang et al. 2024 (arXiv:2405.10317): vector paths and their pictures", make_shapes_paths)

@@ -1,13 +1,10 @@
 #include "table_file.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
-#include <functional>
-#include <map>
-#include <optional>
 
 #include "arrays.h"
+#include "cells.h"
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
 #include "elbo/io/csv.h"
@@ -22,42 +19,10 @@ constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 constexpr double kLargestCount = 1 << 24;  // exact in float32
 constexpr size_t kMostClasses = size_t{1} << 16;
 
-using Fail = std::function<void(const std::string& problem)>;  // throws
-
-std::optional<double> parsed(std::string_view cell) {
-  if (cell.starts_with('+')) cell.remove_prefix(1);
-  double value = 0;
-  const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-  if (error != std::errc() || end != cell.data() + cell.size() || !std::isfinite(value)) return {};
-  return value;
-}
-
 void check_count(double value, const std::string& as_written, const Fail& fail) {
   if (value >= 0 && value <= kLargestCount && value == std::floor(value)) return;
   fail(as_written + " is no count; a whole number from 0 to 16777216 expected (type: number takes any)");
 }
-
-/// Classes get their places in the order of appearance, and sorted ones at the end.
-struct Classes {
-  std::map<std::string, double> places = {};
-
-  double add(const std::string& name, const Fail& fail) {
-    if (places.size() == kMostClasses && !places.contains(name)) {
-      fail(text("more than ", kMostClasses, " classes; is this column a number?"));
-    }
-    return places.emplace(name, static_cast<double>(places.size())).first->second;
-  }
-  void finish(RawColumn& column) const {
-    std::vector<double> sorted(places.size());
-    for (const auto& [name, place] : places) {
-      sorted[static_cast<size_t>(place)] = static_cast<double>(column.classes.size());
-      column.classes.push_back(name);
-    }
-    for (double& cell : column.cells) {
-      if (!std::isnan(cell)) cell = sorted[static_cast<size_t>(cell)];
-    }
-  }
-};
 
 RawTable read_csv_table(const std::filesystem::path& path, const TableConfig& config) {
   std::error_code error;
@@ -84,7 +49,7 @@ RawTable read_csv_table(const std::filesystem::path& path, const TableConfig& co
     places.push_back(place_of(config.label));
     table.columns.push_back({.name = config.label, .type = TableColumnType::category});
   }
-  std::vector<Classes> classes(table.columns.size());
+  std::vector<ClassNames> classes(table.columns.size());
   std::vector<std::string> cells;
   while (reader.next(cells)) {
     for (size_t i = 0; i < places.size(); ++i) {
@@ -96,7 +61,7 @@ RawTable read_csv_table(const std::filesystem::path& path, const TableConfig& co
       } else if (column.type == TableColumnType::category) {
         column.cells.push_back(classes[i].add(cell, fail));
       } else {
-        const auto value = parsed(cell);
+        const auto value = parsed_number(cell);
         if (!value) fail(in_quotes(cell) + " is no finite number; if it stands for a missing cell, add it to data.missing");
         if (column.type == TableColumnType::count) check_count(*value, in_quotes(cell), fail);
         column.cells.push_back(*value);
@@ -106,7 +71,7 @@ RawTable read_csv_table(const std::filesystem::path& path, const TableConfig& co
     ++table.num_rows;
   }
   for (size_t i = 0; i < classes.size(); ++i) {
-    if (table.columns[i].type == TableColumnType::category) classes[i].finish(table.columns[i]);
+    if (table.columns[i].type == TableColumnType::category) table.columns[i].classes = classes[i].sorted(table.columns[i].cells);
   }
   return table;
 }
