@@ -18,9 +18,9 @@ Catalog<Quantizer, const QuantizerContext&>& quantizers() {
                             .add<EmaConfig>("ema", "van den Oord et al. 2017, appendix A.1", make_ema)
                             .add<FsqConfig>("fsq", "Mentzer et al. 2024, section 3.1", make_fsq)
                             .add<GaussianQuantConfig>("gaussian_quant", "Xu et al. 2025", make_gaussian_quant)
-                            .add<GumbelConfig>("gumbel", "Jang et al. 2017
+                            .add<GumbelConfig>("gumbel", "Jang et al. 2017; Ramesh et al. 2021, section 2.1", make_gumbel)
                             .add<LatticeConfig>("lattice", "Khalil et al. 2023, section 3", make_lattice)
-                            .add<LfqConfig>("lfq", "Yu et al. 2024, section 3.2", make_lfq); Ramesh et al. 2021, section 2.1", make_gumbel)
+                            .add<LfqConfig>("lfq", "Yu et al. 2024, section 3.2", make_lfq)
                             .add<SimVqConfig>("sim_vq", "Zhu et al. 2024, section 3.2", make_sim_vq)
                             .add<VaevqConfig>("vaevq", "Yang et al. 2025", make_vaevq)
                             .add<VqConfig>("vq", "van den Oord et al. 2017, eqs. 1 to 3", make_vq);
