@@ -2,6 +2,7 @@
 #include "elbo/nn/conv64.h"
 #include "elbo/nn/dcgan.h"
 #include "elbo/nn/mlp.h"
+#include "elbo/nn/residual_conv.h"
 #include "elbo/nn/resnet.h"
 
 namespace elbo {
@@ -12,6 +13,7 @@ Catalog<Encoder, const EncoderContext&>& encoders() {
                             .add("conv64", "Locatello et al. 2019, table 1, for 64 x 64 images", make_conv64_encoder)
                             .add("dcgan", "Radford et al. 2016, the discriminator's convolutions", make_dcgan_encoder)
                             .add("mlp", "fully connected layers", make_mlp_encoder)
+                            .add("residual_conv", "van den Oord et al. 2017, section 4.1", make_residual_conv_encoder)
                             .add("resnet", "He et al. 2016, pre-activation residual blocks", make_resnet_encoder);
   return catalog;
 }
@@ -22,6 +24,7 @@ Catalog<Decoder, const DecoderContext&>& decoders() {
                             .add("conv64", "Locatello et al. 2019, table 1, for 64 x 64 images", make_conv64_decoder)
                             .add("dcgan", "Radford et al. 2016, the generator", make_dcgan_decoder)
                             .add("mlp", "fully connected layers", make_mlp_decoder)
+                            .add("residual_conv", "van den Oord et al. 2017, section 4.1", make_residual_conv_decoder)
                             .add("resnet", "He et al. 2016, pre-activation residual blocks", make_resnet_decoder);
   return catalog;
 }

@@ -6,6 +6,7 @@
 #include "elbo/objectives/iwae.h"
 #include "elbo/objectives/miwae.h"
 #include "elbo/objectives/piwae.h"
+#include "elbo/objectives/vq.h"
 
 namespace elbo {
 
@@ -19,7 +20,8 @@ Catalog<Objective, Model&, const ObjectiveContext&>& objectives() {
                             .add<HybridConfig>("hybrid", "Sohn et al. 2015, eq. 7", on_variational(make_hybrid))
                             .add<IwaeConfig>("iwae", "Burda et al. 2016, eq. 8", on_variational(make_iwae))
                             .add<MiwaeConfig>("miwae", "Rainforth et al. 2018, multiply (MIWAE)", on_variational(make_miwae))
-                            .add<PiwaeConfig>("piwae", "Rainforth et al. 2018, partially (PIWAE)", on_variational(make_piwae));
+                            .add<PiwaeConfig>("piwae", "Rainforth et al. 2018, partially (PIWAE)", on_variational(make_piwae))
+                            .add<VqObjectiveConfig>("vq", "van den Oord et al. 2017, eq. 3", on_quantized(make_vq_objective));
   return catalog;
 }
 

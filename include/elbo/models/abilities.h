@@ -17,6 +17,8 @@ class Samples {
   virtual Tensor sample(const Batch& given, double temperature, Noise& noise) = 0;
   /// The fields that `given` must hold.
   virtual std::vector<std::string> conditions() const { return {}; }
+  /// What the latents are drawn from, where a person should know before looking; else nothing.
+  virtual std::string sampled_from() const { return {}; }
 };
 
 /// A batch of `count` rows without fields: what an unconditional model samples.

@@ -51,6 +51,7 @@ class Variational {
 /// One level of a quantised model: its codes may have a resolution of their own.
 struct CodeLevel {
   std::string name = "codes";
+  Tensor tokens = {};  // what was quantised, [B, ..., input_size], detached
   Quantization quantization = {};
 };
 

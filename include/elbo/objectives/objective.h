@@ -89,4 +89,13 @@ std::function<std::shared_ptr<Objective>(const Config&, Model&, const ObjectiveC
   };
 }
 
+/// The same for objectives of quantised models.
+template <class Config>
+std::function<std::shared_ptr<Objective>(const Config&, Model&, const ObjectiveContext&)> on_quantized(
+    std::shared_ptr<Objective> (*make)(const Config&, Quantized&, const ObjectiveContext&)) {
+  return [make](const Config& config, Model& model, const ObjectiveContext& context) {
+    return make(config, as_family<Quantized>(model, "quantized", context), context);
+  };
+}
+
 }  // namespace elbo

@@ -1,0 +1,120 @@
+#include "elbo/models/vq_vae.h"
+
+#include <numeric>
+
+#include "elbo/base/error.h"
+#include "elbo/base/text.h"
+#include "elbo/math/precision.h"
+#include "elbo/models/observe.h"
+#include "elbo/quantizers/tokens.h"
+
+namespace elbo {
+namespace {
+
+const FieldSpec& quantized_field(const DataSpec& spec) {
+  const auto found = spec.find("x");
+  if (found == spec.end()) throw ConfigError("model 'vq_vae' reads the field x, which this data set does not have");
+  return found->second;
+}
+
+/// One group's codes from uniform numbers of 48 bits. Shapes: [..., 2] -> int64 [...].
+Tensor uniform_codes(const Tensor& u, int64_t size) {
+  constexpr double kSteps = 1 << 24;
+  const auto coarse = (u.select(-1, 0).to(torch::kDouble) * kSteps).floor();
+  const auto fine = (coarse + u.select(-1, 1).to(torch::kDouble)) / kSteps;
+  return (fine * static_cast<double>(size)).to(torch::kLong).clamp_max(size - 1);
+}
+
+/// "512", "8x8x4" or "integers".
+std::string sizes_text(const CodeSpace& space) {
+  if (!space.bounded()) return text(space.groups(), " integers");
+  std::vector<std::string> sizes;
+  for (const auto size : space.sizes) sizes.push_back(std::to_string(size));
+  return join(sizes, "x");
+}
+
+}  // namespace
+
+VqVae::VqVae(const VqVaeConfig& config, const ModelContext& context) : quantizer_name_(config.quantizer.type()) {
+  const auto& x = quantized_field(context.spec);
+  if (x.kind == ValueKind::table) table_.emplace(x.columns);
+  const auto input_shape = table_ ? Shape{table_->size()} : x.shape;
+  encoder_ = register_module("encoder", config.encoder.make({.input_shape = input_shape, .init = context.init}));
+  const auto map = encoder_->map_shape();
+  is_map_ = map.size() == 3;
+  grid_ = is_map_ ? Shape{map[1], map[2]} : Shape{config.tokens};
+  const auto places = c10::multiply_integers(grid_);
+
+  quantizer_ = config.quantizer.make({.init = context.init, .device = context.device});
+  const auto space = quantizer_->code_space();
+  const auto head = is_map_ ? LayerOptions{.kind = LayerKind::conv, .in = map[0], .out = space.input_size}
+                            : LayerOptions{.in = encoder_->num_features(), .out = places * space.input_size};
+  head_ = register_module("head", std::make_shared<Layer>(head, context.init));
+  register_module("quantizer", quantizer_);
+  likelihood_ = register_module("likelihood", config.likelihood.make({.field = x}));
+  decoder_ = register_module("decoder",
+                             config.decoder.make({.latent_size = places * space.output_size,
+                                                  .latent_map = is_map_ ? Shape{space.output_size, grid_[0], grid_[1]} : Shape{},
+                                                  .output_shape = likelihood_->parameter_shape(),
+                                                  .init = context.init}));
+}
+
+std::string VqVae::summary() const {
+  std::vector<std::string> extents;
+  for (const auto extent : grid_) extents.push_back(std::to_string(extent));
+  return text(encoder_->summary(), " | ", join(extents, "x"), " codes of ", quantizer_name_, " ",
+              sizes_text(quantizer_->code_space()), " | ", decoder_->summary());
+}
+
+Tensor VqVae::tokens_of(const Batch& batch) {
+  const auto& x = batch.fields.at("x");
+  const auto features = encoder_->forward(table_ ? (*table_)(x) : x.value);
+  if (!is_map_) return head_->forward(features).reshape({features.size(0), grid_[0], -1});
+  return to_tokens(head_->forward(features.reshape({features.size(0), -1, grid_[0], grid_[1]})));
+}
+
+std::vector<CodeLevel> VqVae::quantize(const Batch& batch, Step& step) {
+  const auto tokens = tokens_of(batch);
+  return {{.tokens = tokens.detach(), .quantization = quantizer_->forward(tokens, step)}};
+}
+
+std::vector<Tensor> VqVae::codes(const Batch& batch) { return {quantizer_->encode(tokens_of(batch))}; }
+
+Tensor VqVae::decoded_parameters(const Tensor& value) {
+  const auto latents = is_map_ ? to_map(value) : value;
+  return full_precision(decoder_->forward(latents.flatten(1)));
+}
+
+std::vector<Observation> VqVae::decode(const std::vector<Tensor>& values, const Batch& batch) {
+  return {observe(*likelihood_, decoded_parameters(values.at(0)), batch.fields.at("x"))};
+}
+
+DistributionPtr VqVae::decode_codes(const Tensor& indices) {
+  return likelihood_->forward(decoded_parameters(quantizer_->decode(indices)));
+}
+
+Tensor VqVae::sample(const Batch& given, double, Noise& noise) {
+  const auto sizes = quantizer_->code_space().sizes;
+  const auto G = static_cast<int64_t>(sizes.size());
+  if (!quantizer_->code_space().bounded()) {
+    return decode_codes(noise.normal({given.size()}, joined(grid_, {G})).round().to(torch::kLong))->mean();
+  }
+  const auto u = noise.uniform({given.size()}, joined(grid_, {G, 2}));
+  std::vector<Tensor> groups;
+  for (int64_t g = 0; g < G; ++g) groups.push_back(uniform_codes(u.select(-2, g), sizes[static_cast<size_t>(g)]));
+  return decode_codes(torch::stack(groups, -1))->mean();
+}
+
+std::string VqVae::sampled_from() const {
+  return "codes drawn at random, each as likely as any other: this run has not learnt which go together";
+}
+
+Tensor VqVae::reconstruct(const Batch& batch) { return decode_codes(codes(batch).at(0))->mean(); }
+
+void VqVae::initialise(const Batch& batch, Step& step) { quantizer_->initialise(tokens_of(batch), step); }
+
+std::shared_ptr<Model> make_vq_vae(const VqVaeConfig& config, const ModelContext& context) {
+  return std::make_shared<VqVae>(config, context);
+}
+
+}  // namespace elbo
