@@ -53,7 +53,7 @@ TEST(SimVq, WithTheIdentityItIsVq) {
   set(*vq, "codes", vectors_of(*quantizer));
   const auto z = tokens(200) * 0.5;
   expect_equal(quantizer->encode(z), vq->encode(z));
-  EXPECT_GT(std::get<0>(torch::_unique(vq->encode(z))).numel(), 4);
+  EXPECT_GT(std::get<0>(torch::_unique(vq->encode(z))).numel(), 2);
 }
 
 TEST(SimVq, CodesAreDecodedThroughTheMap) {
