@@ -105,6 +105,19 @@ int64_t read_enum(const Node& node, std::span<const std::string> names, const Pl
   return -1;
 }
 
+int64_t find_word(const Node& node, std::span<const std::string> names) {
+  if (node.kind != NodeKind::scalar || node.quoted) return -1;
+  const auto place = std::find(names.begin(), names.end(), node.text);
+  return place == names.end() ? -1 : place - names.begin();
+}
+
+void add_with_words(const Problems& found, std::span<const std::string> names, const Place& place) {
+  for (const auto& problem : found.list()) {
+    const bool own = problem.path == place.path;
+    place.problems.add(problem.mark, problem.path, problem.what + (own ? ", or " + join(names, ", ") : ""));
+  }
+}
+
 bool expect_list(const Node& node, const Place& place) {
   if (node.kind != NodeKind::list) {
     const std::string hint =

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "elbo/aggregators/aggregator.h"
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
 #include "elbo/base/text.h"
@@ -123,9 +124,9 @@ OpenedRun open_run(const std::filesystem::path& run, const Runtime& runtime, Dat
 }
 
 const std::vector<const CatalogBase*>& all_catalogs() {
-  static const std::vector<const CatalogBase*> catalogs = {&datasets(),   &decoders(), &encoders(),   &likelihoods(),
-                                                           &metrics(),    &models(),   &objectives(), &optimizers(),
-                                                           &posteriors(), &priors(),   &quantizers(), &schedules()};
+  static const std::vector<const CatalogBase*> catalogs = {
+      &aggregators(), &datasets(),   &decoders(),   &encoders(), &likelihoods(), &metrics(),  &models(),
+      &objectives(),  &optimizers(), &posteriors(), &priors(),   &quantizers(),  &schedules()};
   return catalogs;
 }
 

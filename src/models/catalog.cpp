@@ -1,5 +1,6 @@
 #include "elbo/models/conditional_vae.h"
 #include "elbo/models/model.h"
+#include "elbo/models/multimodal_vae.h"
 #include "elbo/models/vae.h"
 #include "elbo/models/vq_vae.h"
 
@@ -8,6 +9,8 @@ namespace elbo {
 Catalog<Model, const ModelContext&>& models() {
   static auto catalog = Catalog<Model, const ModelContext&>("model")  //
                             .add("conditional_vae", "Sohn et al. 2015 (NeurIPS)", make_conditional_vae)
+                            .add("multimodal_vae", "Wu & Goodman 2018 (arXiv:1802.05335); Sutter et al. 2021 (arXiv:2105.02470)",
+                                 make_multimodal_vae)
                             .add("vae", "Kingma & Welling 2014 (arXiv:1312.6114)", make_vae)
                             .add("vq_vae", "van den Oord et al. 2017 (arXiv:1711.00937)", make_vq_vae);
   return catalog;

@@ -3,6 +3,15 @@
 #include "elbo/math/numeric.h"
 
 namespace elbo::detail {
+namespace {
+
+/// With the strata's own weights; those that are not available have none.
+Tensor in_strata(const Latents& latents, const Tensor& log_w) {
+  if (!latents.log_weight.defined()) return log_w;
+  return torch::where(latents.log_weight == -INFINITY, -INFINITY, log_w + latents.log_weight);
+}
+
+}  // namespace
 
 ImportanceSamples importance_samples(Variational& model, const Batch& batch, int64_t num_samples, Noise& noise,
                                      PosteriorGradient gradient) {
@@ -30,7 +39,7 @@ std::vector<Term> importance_terms(const ImportanceSamples& samples, const Tenso
   return {{"bound", bound.detach()},
           {"reconstruction", -average(samples.latents, samples.reported_log_p)},
           {"kl", average(samples.latents, samples.reported_log_p - log_w)},
-          {"effective_sample_size", effective_sample_size(log_w.flatten(0, -2), 0)}};
+          {"effective_sample_size", effective_sample_size(in_strata(samples.latents, log_w).flatten(0, -2), 0)}};
 }
 
 }  // namespace elbo::detail

@@ -7,9 +7,6 @@
 namespace elbo {
 namespace {
 
-/// The weights of the samples in the gradient, w_k / sum w. Shapes: as log_w. Detached.
-Tensor normalised_weights(const Tensor& log_w) { return torch::softmax(log_w.detach().flatten(0, -2), 0).reshape(log_w.sizes()); }
-
 /// Multiplies z's gradient by the normalised weights once more: with log q's parameters detached, the encoder then gets
 /// sum_k w~_k^2 dlog w_k/dz dz/dphi, while decoder and prior keep sum_k w~_k dlog w_k/dtheta.
 void weight_gradient_of_latents(const Latents& latents, const Tensor& weights) {
@@ -29,12 +26,13 @@ class Iwae final : public Objective {
     const bool live = config_.estimator == GradientEstimator::standard;
     const auto drawn = detail::importance_samples(model_, batch, config_.samples, step.noise,
                                                   live ? PosteriorGradient::live : PosteriorGradient::detached);
-    const auto loss = -log_mean_exp(drawn.latents, drawn.log_w);  // [B]; its gradient is sum_k w~_k dlog w_k
+    const auto loss = -log_mean_exp(drawn.latents, drawn.log_w, config_.mixture);  // [B]; its gradient is sum_k w~_k dlog w_k
     if (config_.estimator == GradientEstimator::dreg && torch::GradMode::is_enabled()) {
-      weight_gradient_of_latents(drawn.latents, normalised_weights(drawn.log_w));
+      weight_gradient_of_latents(drawn.latents, normalised_weights(drawn.latents, drawn.log_w, config_.mixture));
     }
     const torch::NoGradGuard no_grad;
-    return {.loss = loss, .terms = detail::importance_terms(drawn, log_mean_exp(drawn.latents, drawn.reported_log_w))};
+    return {.loss = loss,
+            .terms = detail::importance_terms(drawn, log_mean_exp(drawn.latents, drawn.reported_log_w, config_.mixture))};
   }
 
   int64_t samples() const override { return config_.samples; }

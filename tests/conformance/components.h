@@ -25,6 +25,7 @@ inline std::string settings(const std::string& component) {
       {"data/image_folder", "{path: images, size: 6, labels: folders}"},
       {"data/npz", "{path: x.npz, label: y}"},
       {"data/table", "{path: x.csv, columns: [{name: a}, {name: b, type: category}, {name: c, type: count}], label: d}"},
+      {"model/multimodal_vae", "{modalities: {x: {}, label: {likelihood: {type: categorical}}}}"},
       {"prior/normal", "{spread: 0.5}"},  // the same for every seed without
   };
   const auto found = needed.find(component);
@@ -59,7 +60,7 @@ inline const std::vector<std::string>& module_axes() {
 }
 /// Walked by the other files of this folder, each of which names its own.
 inline const std::vector<std::string>& other_axes() {
-  static const std::vector<std::string> axes = {"data", "metric", "optimizer", "schedule"};
+  static const std::vector<std::string> axes = {"aggregator", "data", "metric", "optimizer", "schedule"};
   return axes;
 }
 

@@ -22,6 +22,7 @@ namespace {
 constexpr int64_t kB = 6, kK = 2, kD = 4;
 const Shape kImage = {1, 8, 8};
 const FieldSpec kBinaryImage = {.shape = kImage, .kind = ValueKind::binary};
+const DataSpec kImageAndLabel = {{"x", kBinaryImage}, {"label", {.shape = {}, .kind = ValueKind::category, .num_classes = 3}}};
 
 /// The same numbers on every device: drawn on the host.
 class HostNoise final : public Noise {
@@ -227,7 +228,7 @@ std::function<Tensor(int64_t, at::Device)> loss_of(const std::shared_ptr<Model>&
 }
 
 Specimen model(const std::string& name, Stream& init) {
-  const DataSpec spec = {{"x", kBinaryImage}, {"label", {.shape = {}, .kind = ValueKind::category, .num_classes = 3}}};
+  const auto& spec = kImageAndLabel;
   const auto made = build(models(), name, ModelContext{.spec = spec, .init = init});
   EXPECT_FALSE(made->family().empty());
   EXPECT_FALSE(made->summary().empty());
@@ -235,7 +236,7 @@ Specimen model(const std::string& name, Stream& init) {
   if (!variational) throw UsageError("model " + name + " is of a family that this walk knows no objective for: teach it one");
   const auto objective = make_elbo({.kl = KlEstimator::monte_carlo}, *variational, {});
   const auto loss = loss_of(made, objective);
-  return {made, [made, variational, loss, spec](int64_t step, at::Device device) {
+  return {made, [made, variational, loss, &spec](int64_t step, at::Device device) {
             HostNoise noise(step, device);
             const auto batch = image_batch(step, device);
             const auto latents = variational->infer(batch, kK, noise);
@@ -259,16 +260,32 @@ Specimen model(const std::string& name, Stream& init) {
           }};
 }
 
+/// What an objective is walked on: a model and its settings.
+struct Trained {
+  std::string model = "vae";
+  std::string settings = "{}";
+};
+Trained model_for(const std::string& objective) {
+  const std::string modalities = "modalities: {x: {}, label: {likelihood: {type: categorical}}}";
+  static const std::map<std::string, Trained> others = {};
+  const auto found = others.find(objective);
+  return found == others.end() ? Trained{} : found->second;
+}
+
 Specimen objective(const std::string& name, Stream& init, at::Device device) {
-  const DataSpec spec = {{"x", kBinaryImage}};
-  const auto vae = build(models(), "vae", ModelContext{.spec = spec, .init = init});
-  vae->to(device);
-  const auto made = build(objectives(), name, *vae, ObjectiveContext{.device = device});
+  const auto trained = model_for(name);
+  const auto config = models().get(trained.model).defaults();
+  Problems problems;
+  config->read(parse_yaml(trained.settings, name), "model", problems, nullptr);
+  problems.throw_if_any();
+  const auto made_model = models().make_from(trained.model, *config, ModelContext{.spec = kImageAndLabel, .init = init});
+  made_model->to(device);
+  const auto made = build(objectives(), name, *made_model, ObjectiveContext{.device = device});
   struct Both : torch::nn::Module {};
   const auto both = std::make_shared<Both>();
-  both->register_module("model", vae);
+  both->register_module("model", made_model);
   both->register_module("objective", made);
-  return {both, loss_of(vae, made)};
+  return {both, loss_of(made_model, made)};
 }
 
 Specimen specimen(const Component& component, uint64_t seed, at::Device device = at::kCPU) {

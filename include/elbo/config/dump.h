@@ -44,6 +44,8 @@ Node dump_value(const T& value) {
     return dump_scalar(enum_name_or_throw(names_of_enum<T>(), index));
   } else if constexpr (IsOptional<T>::value) {
     return value ? dump_value(*value) : Node{};
+  } else if constexpr (IsWordOr<T>::value) {
+    return std::visit([](const auto& held) { return dump_value(held); }, value);
   } else if constexpr (IsVector<T>::value) {
     Node list = list_node();
     for (const typename T::value_type& item : value) list.items.push_back(dump_value(item));
@@ -87,6 +89,8 @@ std::string type_text(const T& value) {
     return alternatives(names_of_enum<T>());
   } else if constexpr (IsOptional<T>::value) {
     return type_text(typename T::value_type{}) + " or null";
+  } else if constexpr (IsWordOr<T>::value) {
+    return type_text(typename IsWordOr<T>::Value{}) + ", or " + type_text(typename IsWordOr<T>::Word{});
   } else if constexpr (IsVector<T>::value) {
     return "list of " + plural_type(type_text(typename T::value_type{}));
   } else {
@@ -111,6 +115,13 @@ class Describer {
       Describer inner(child_path(prefix_, name));
       member.fields(inner);
       docs.insert(docs.end(), inner.docs.begin(), inner.docs.end());
+    } else if constexpr (IsMap<T>::value) {
+      if constexpr (HasFields<typename IsMap<T>::Value> && !std::is_base_of_v<ChoiceBase, typename IsMap<T>::Value>) {
+        Describer inner(child_path(prefix_, name) + ".NAME");
+        typename IsMap<T>::Value section{};
+        section.fields(inner);
+        docs.insert(docs.end(), inner.docs.begin(), inner.docs.end());
+      }
     }
   }
 

@@ -32,6 +32,10 @@ void read_scalar(const Node& node, std::string& value, const Place& place);
 void read_scalar(const Node& node, std::filesystem::path& value, const Place& place);
 /// The index in `names`, or -1 after reporting.
 int64_t read_enum(const Node& node, std::span<const std::string> names, const Place& place);
+/// The index in `names` of a plain scalar that is one of them, else -1 without a report.
+int64_t find_word(const Node& node, std::span<const std::string> names);
+/// Takes over what was found wrong with the value of a field that takes words too.
+void add_with_words(const Problems& found, std::span<const std::string> names, const Place& place);
 /// Report and return false when the node is something else; check the length rule.
 bool expect_list(const Node& node, const Place& place);
 bool expect_map(const Node& node, const Place& place);
@@ -112,6 +116,17 @@ void read_value(const Node& node, T& value, const Place& place) {
     } else {
       read_value(node, value.emplace(), place);
     }
+  } else if constexpr (IsWordOr<T>::value) {
+    const auto words = names_of_enum<typename IsWordOr<T>::Word>();
+    if (const auto index = find_word(node, words); index >= 0) {
+      value = enum_names(typename IsWordOr<T>::Word{})[static_cast<size_t>(index)].second;
+      return;
+    }
+    Problems found;
+    typename IsWordOr<T>::Value other{};
+    read_value(node, other, Place{found, place.path, place.rules, place.outer});
+    add_with_words(found, words, place);
+    if (found.empty()) value = std::move(other);
   } else if constexpr (IsVector<T>::value) {
     if (!expect_list(node, place)) return;
     value.clear();

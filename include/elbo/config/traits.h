@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <variant>
 #include <vector>
 
 #include "elbo/config/component.h"
@@ -29,7 +30,18 @@ struct IsVector<std::vector<T>> : std::true_type {};
 template <class T>
 struct IsMap : std::false_type {};
 template <class T>
-struct IsMap<std::map<std::string, T>> : std::true_type {};
+struct IsMap<std::map<std::string, T>> : std::true_type {
+  using Value = T;
+};
+
+/// A word or a value: std::variant<E, T> with E an enum that has enum_names.
+template <class T>
+struct IsWordOr : std::false_type {};
+template <class E, class T>
+struct IsWordOr<std::variant<E, T>> : std::is_enum<E> {
+  using Word = E;
+  using Value = T;
+};
 
 template <class>
 inline constexpr bool kNever = false;

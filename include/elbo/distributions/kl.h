@@ -8,7 +8,8 @@ namespace elbo {
 bool has_closed_form_kl(const Distribution& q, const Distribution& p);
 
 /// KL(q || p) in closed form. Shapes: [batch...]. Units: nats, summed over the event. Throws UsageError where there is none,
-/// naming both and monte_carlo_kl.
+/// naming both and monte_carlo_kl. Of a StratifiedMixture q, the weighted sum of its components' divergences, which by convexity is
+/// never below KL(q || p): a bound that subtracts it stays one.
 Tensor kl(const Distribution& q, const Distribution& p);
 
 /// The same before the sum over the event: [batch..., event...]. What the collapse panel shows. Throws UsageError for pairs with

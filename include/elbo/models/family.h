@@ -1,7 +1,11 @@
 #pragma once
+#include <array>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "elbo/aggregators/aggregator.h"
 #include "elbo/data/batch.h"
 #include "elbo/distributions/distribution.h"
 #include "elbo/quantizers/quantizer.h"
@@ -48,6 +52,28 @@ class Variational {
   virtual std::vector<Tensor> inference_parameters() = 0;
 };
 
+/// Variational models of several modalities, any of which may be missing: multimodal_vae. An objective that combines encoders in
+/// its own way is built on this; all others are on Variational and never see the aggregation.
+class Multimodal {
+ public:
+  virtual ~Multimodal() = default;
+  /// Sorted by name.
+  virtual const Subset& modalities() const = 0;
+  virtual const Aggregator& aggregator() const = 0;
+
+  /// Runs the encoders of these modalities, and no others, once. With a joint encoder, that one too where all are given.
+  virtual std::vector<Expert> experts(const Batch& batch, const Subset& given) = 0;
+  /// q(z | experts), and where there are private latents a layer "private.NAME" of every modality: from its encoder where it is
+  /// given and present, else from the prior. Nothing is drawn.
+  virtual Latents posterior(const Batch& batch, const std::vector<Expert>& experts) = 0;
+  /// p(z) or, by a layer's name, p of private latents.
+  virtual DistributionPtr prior_of(const std::string& layer, int64_t B) = 0;
+  /// As generation does it: a component of q(z | x_given) a row and sample. Shapes: z [K, B, D].
+  virtual Latents condition(const Batch& batch, const Subset& given, int64_t K, Noise& noise) = 0;
+  /// p(x_m | z, private.m) for each of the targets. Shapes: layers' z [..., B, D].
+  virtual std::vector<Observation> decode(const Latents& latents, const Batch& batch, const Subset& targets) = 0;
+};
+
 /// One level of a quantised model: its codes may have a resolution of their own.
 struct CodeLevel {
   std::string name = "codes";
@@ -69,6 +95,10 @@ class Quantized {
   virtual std::vector<Quantizer*> quantizers() = 0;
 };
 
+/// Draws z of every layer, all layers in the strata of the one that is a mixture. Shapes: z [K, B, D]; with a StratifiedMixture
+/// [S, K, B, D] and log_weight.
+Latents drawn(Latents latents, int64_t B, int64_t K, Noise& noise);
+
 // ---- how objectives combine samples: they never branch on the aggregation ----
 
 /// log p(x | z) of all modalities, absent rows left out. Shapes: [K, B] or [S, K, B]. Units: nats.
@@ -89,7 +119,20 @@ Tensor log_weights(const Latents& latents, const Tensor& log_likelihood, Posteri
 /// `where`, so that a missing row's NaN cannot leak into the others or into the gradient.
 Tensor average(const Latents& latents, const Tensor& t);
 
+/// What becomes of the strata of a mixture under the logarithm of an importance-weighted bound.
+enum class Strata {
+  together,  // one log-mean over samples and strata: tight
+  apart      // the mean over strata of one log-mean each: looser (Shi et al. 2019)
+};
+constexpr auto enum_names(Strata) {
+  using namespace std::string_view_literals;
+  return std::array{std::pair{"tight"sv, Strata::together}, std::pair{"looser"sv, Strata::apart}};
+}
+
 /// log of the mean over samples (and strata) of exp(log_w). Shapes: [K, B] or [S, K, B] -> [B].
-Tensor log_mean_exp(const Latents& latents, const Tensor& log_w);
+Tensor log_mean_exp(const Latents& latents, const Tensor& log_w, Strata strata = Strata::together);
+
+/// The share of each sample in the gradient of log_mean_exp: w / sum w, over all strata or within each. Detached. Shapes: as log_w.
+Tensor normalised_weights(const Latents& latents, const Tensor& log_w, Strata strata = Strata::together);
 
 }  // namespace elbo

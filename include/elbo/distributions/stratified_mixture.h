@@ -1,0 +1,43 @@
+#pragma once
+#include "elbo/distributions/distribution.h"
+
+namespace elbo {
+
+/// A mixture of S components for estimators that draw from each of them. Every component has every row; where it is not available
+/// its log-weight is -inf, and neither value nor gradient of a density depends on it.
+class StratifiedMixture final : public Distribution {
+ public:
+  /// Shapes: components batch [S, B], event [D]; log_weight [S, B], normalised over S here. `-inf` everywhere in a row is a
+  /// mistake of the caller.
+  StratifiedMixture(DistributionPtr components, const Tensor& log_weight);
+
+  int64_t num_components() const { return log_weight_.size(0); }
+  /// Batch [S, B].
+  const DistributionPtr& components() const { return components_; }
+  /// Normalised over S. Shapes: [S, B].
+  const Tensor& log_weight() const { return log_weight_; }
+
+  /// K reparametrised draws from every component. Shapes: [S, K, B, D]. The noise is asked for in this order, so that a
+  /// component's numbers don't depend on how many there are.
+  Tensor rsample_stratified(int64_t K, Noise& noise) const;
+  /// The weighted sum over components of one number each, unavailable ones left out. Shapes: [S, B, ...] -> [B, ...].
+  Tensor average(const Tensor& of_components) const;
+
+  Tensor mean() const override;
+  Tensor variance() const override;
+  /// The mode of the likeliest component.
+  Tensor mode() const override;
+  DistributionPtr detached() const override;
+  std::string_view name() const override { return "stratified_mixture"; }
+
+ private:
+  Tensor do_log_prob(const Tensor& value) const override;
+  /// Ancestral: a component a row, then its draw.
+  Tensor do_sample(at::IntArrayRef leading, Noise& noise) const override;
+
+  DistributionPtr components_;
+  Tensor log_weight_;
+};
+using StratifiedMixturePtr = std::shared_ptr<const StratifiedMixture>;
+
+}  // namespace elbo
