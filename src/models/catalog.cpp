@@ -3,6 +3,7 @@
 #include "elbo/models/multimodal_vae.h"
 #include "elbo/models/vae.h"
 #include "elbo/models/vq_vae.h"
+#include "elbo/models/vq_vae_2.h"
 
 namespace elbo {
 
@@ -12,7 +13,8 @@ Catalog<Model, const ModelContext&>& models() {
                             .add("multimodal_vae", "Wu & Goodman 2018 (arXiv:1802.05335); Sutter et al. 2021 (arXiv:2105.02470)",
                                  make_multimodal_vae)
                             .add("vae", "Kingma & Welling 2014 (arXiv:1312.6114)", make_vae)
-                            .add("vq_vae", "van den Oord et al. 2017 (arXiv:1711.00937)", make_vq_vae);
+                            .add("vq_vae", "van den Oord et al. 2017 (arXiv:1711.00937)", make_vq_vae)
+                            .add("vq_vae_2", "Razavi et al. 2019 (arXiv:1906.00446)", make_vq_vae_2);
   return catalog;
 }
 
