@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "cuda_table.h"
 #include "elbo/base/error.h"
 
 namespace elbo {
@@ -82,6 +83,21 @@ CodeSums sums_by_operations(const Tensor& z, const Tensor& index, int64_t num_co
   const auto begin = torch::searchsorted(codes.index_select(0, order), edges);
   const auto count = begin.narrow(0, 1, num_codes) - begin.narrow(0, 0, num_codes);
   const auto offsets = torch::cat({begin, torch::full({1}, z.size(0), begin.options())});
+  if (z.is_cuda() && detail::cuda_table() != nullptr) {
+    const CodeSums sums{count, torch::empty({num_codes, z.size(1)}, z.options())};
+    if (sums.sum.numel() > 0) {
+      detail::cuda_table()->code_sums(
+          {.z = z.const_data_ptr(),
+           .order = order.const_data_ptr<int64_t>(),
+           .begin = begin.const_data_ptr<int64_t>(),
+           .num_codes = num_codes,
+           .size = z.size(1),
+           .scalar = z.scalar_type() == at::kFloat ? cuda_plugin::Scalar::float32 : cuda_plugin::Scalar::float64,
+           .device = z.get_device()},
+          sums.sum.mutable_data_ptr());
+    }
+    return sums;
+  }
   const auto sorted = z.index_select(0, order).to(at::kDouble);
   const auto sums = torch::segment_reduce(sorted, "sum", {}, {}, offsets, 0, /*unsafe=*/true, 0.0);
   return {count, sums.narrow(0, 0, num_codes).to(z.scalar_type())};

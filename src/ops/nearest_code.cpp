@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "cuda_table.h"
 #include "elbo/base/error.h"
 #include "nearest_code_cpu.h"
 
@@ -54,6 +55,27 @@ void search_by_operations(const Tensor& z, const Tensor& codes, Missing missing,
   }
 }
 
+/// By the plugin's kernel; the codes' mean is taken off so that little cancels.
+void search_on_cuda(const Tensor& z, const Tensor& codes, Nearest& found) {
+  if (z.numel() == 0) return;
+  const auto centre = codes.nan_to_num(0, 0, 0).mean(0);
+  const Tensor centred_z = z - centre, centred_codes = codes - centre;
+  const auto half_squares = 0.5 * centred_codes.square().sum(1);
+  const auto best = torch::empty_like(found.index);
+  detail::cuda_table()->nearest_code({.z = z.const_data_ptr<float>(),
+                                      .codes = codes.const_data_ptr<float>(),
+                                      .centred_z = centred_z.const_data_ptr<float>(),
+                                      .centred_codes = centred_codes.const_data_ptr<float>(),
+                                      .half_squares = half_squares.const_data_ptr<float>(),
+                                      .rows = z.size(0),
+                                      .num_codes = codes.size(0),
+                                      .size = codes.size(1),
+                                      .best = reinterpret_cast<uint64_t*>(best.mutable_data_ptr<int64_t>()),
+                                      .index = found.index.mutable_data_ptr<int64_t>(),
+                                      .distance = found.distance.mutable_data_ptr<float>(),
+                                      .device = z.get_device()});
+}
+
 Nearest search_codes(const Tensor& given_z, const Tensor& given_codes, Want want) {
   check_codes(given_z, given_codes);
   const torch::NoGradGuard no_grad;
@@ -70,6 +92,9 @@ Nearest search_codes(const Tensor& given_z, const Tensor& given_codes, Want want
                                  .D = codes.size(1),
                                  .index = found.index.mutable_data_ptr<int64_t>(),
                                  .distance = found.distance.mutable_data_ptr<float>()});
+    if (want == Want::two) search_by_operations(z, codes, Missing::second, found);
+  } else if (z.is_cuda() && type == at::kFloat && detail::cuda_table() != nullptr) {
+    search_on_cuda(z, codes, found);
     if (want == Want::two) search_by_operations(z, codes, Missing::second, found);
   } else {
     search_by_operations(z, codes, Missing::everything, found);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "cuda_table.h"
 #include "normal_cpu.h"
 #include "over_event.h"
 
@@ -13,19 +14,21 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
+using Table = cuda_plugin::Table;
 
 const double kLogTwoPi = std::log(2 * std::numbers::pi);
 
 bool has_kernel(const Tensor& tensor) {
-  return tensor.is_cpu() && (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble);
+  return (tensor.is_cpu() || (tensor.is_cuda() && detail::cuda_table() != nullptr)) &&
+         (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble);
 }
 
 /// Whether the parameters' shape ends the value's and all have a kernel's type.
 bool fits(const Tensor& value, const Tensor& mean, const Tensor& log_var) {
   const auto v = value.sizes(), m = mean.sizes();
-  return has_kernel(mean) && value.is_cpu() && value.scalar_type() == mean.scalar_type() &&
-         log_var.scalar_type() == mean.scalar_type() && log_var.sizes() == m && v.size() >= m.size() &&
-         v.slice(v.size() - m.size()) == m && value.numel() > 0;
+  return has_kernel(mean) && value.device() == mean.device() && log_var.device() == mean.device() &&
+         value.scalar_type() == mean.scalar_type() && log_var.scalar_type() == mean.scalar_type() && log_var.sizes() == m &&
+         v.size() >= m.size() && v.slice(v.size() - m.size()) == m && value.numel() > 0;
 }
 
 template <class T>
@@ -36,6 +39,9 @@ template <class T>
 T* writable(const Tensor& tensor) {
   return tensor.defined() ? tensor.mutable_data_ptr<T>() : nullptr;
 }
+
+const void* address(const Tensor& tensor) { return tensor.defined() ? tensor.const_data_ptr() : nullptr; }
+void* writable_address(const Tensor& tensor) { return tensor.defined() ? tensor.mutable_data_ptr() : nullptr; }
 
 /// `value` may be undefined. `event` elements a row.
 template <class T>
@@ -55,15 +61,40 @@ struct Gradients {
   detail::NormalGradients<T> pointers() const {
     return {writable<T>(value), writable<T>(mean), writable<T>(log_var)};
   }
+  cuda_plugin::NormalGradients addresses() const {
+    return {writable_address(value), writable_address(mean), writable_address(log_var)};
+  }
 };
 
-/// Calls work(T()) for the tensor's type.
-template <class Work>
-void with_type(const Tensor& tensor, const Work& work) {
-  if (tensor.scalar_type() == at::kFloat) {
-    work(float{});
+cuda_plugin::Scalar cuda_scalar(const Tensor& tensor) {
+  return tensor.scalar_type() == at::kFloat ? cuda_plugin::Scalar::float32 : cuda_plugin::Scalar::float64;
+}
+
+cuda_plugin::NormalRows cuda_rows_of(const Tensor& value, const Tensor& mean, const Tensor& log_var, int64_t event) {
+  const int64_t parameter_rows = mean.numel() / event;
+  return {.value = address(value),
+          .mean = address(mean),
+          .log_var = address(log_var),
+          .rows = value.defined() ? value.numel() / event : parameter_rows,
+          .parameter_rows = parameter_rows,
+          .event = event,
+          .scalar = cuda_scalar(mean),
+          .device = mean.get_device()};
+}
+
+cuda_plugin::ClippedValues cuda_values_of(const Tensor& x, double lo, double hi) {
+  return {.x = address(x), .count = x.numel(), .lo = lo, .hi = hi, .scalar = cuda_scalar(x), .device = x.get_device()};
+}
+
+/// on_cuda(table) for a tensor on CUDA, else on_cpu(T()) for its type.
+template <class OnCuda, class OnCpu>
+void where_it_is(const Tensor& tensor, const OnCuda& on_cuda, const OnCpu& on_cpu) {
+  if (tensor.is_cuda()) {
+    on_cuda(*detail::cuda_table());
+  } else if (tensor.scalar_type() == at::kFloat) {
+    on_cpu(float{});
   } else {
-    work(double{});
+    on_cpu(double{});
   }
 }
 
@@ -77,9 +108,14 @@ struct LogProb : public torch::autograd::Function<LogProb> {
     context->save_for_backward({value, mean, log_var});
     context->saved_data["event_dims"] = event_dims;
     auto out = torch::empty(value.sizes().slice(0, static_cast<size_t>(value.dim() - event_dims)), mean.options());
-    with_type(mean, [&]<class T>(T) {
-      detail::normal_log_prob_forward(rows_of<T>(value, mean, log_var, event_size(mean, event_dims)), writable<T>(out));
-    });
+    where_it_is(
+        mean,
+        [&](const Table& cuda) {
+          cuda.normal_log_prob_forward(cuda_rows_of(value, mean, log_var, event_size(mean, event_dims)), writable_address(out));
+        },
+        [&]<class T>(T) {
+          detail::normal_log_prob_forward(rows_of<T>(value, mean, log_var, event_size(mean, event_dims)), writable<T>(out));
+        });
     return out;
   }
 
@@ -101,10 +137,16 @@ struct LogProb : public torch::autograd::Function<LogProb> {
       if (wants(1)) grads.mean = torch::empty_like(mean);
       if (wants(2)) grads.log_var = torch::empty_like(mean);
       const auto g = upstream[0].contiguous();
-      with_type(mean, [&]<class T>(T) {
-        detail::normal_log_prob_backward(rows_of<T>(value, mean, log_var, event_size(mean, event_dims)), pointer<T>(g),
-                                         grads.pointers<T>());
-      });
+      where_it_is(
+          mean,
+          [&](const Table& cuda) {
+            cuda.normal_log_prob_backward(cuda_rows_of(value, mean, log_var, event_size(mean, event_dims)), address(g),
+                                          grads.addresses());
+          },
+          [&]<class T>(T) {
+            detail::normal_log_prob_backward(rows_of<T>(value, mean, log_var, event_size(mean, event_dims)), pointer<T>(g),
+                                             grads.pointers<T>());
+          });
     }
     return {grads.value, grads.mean, grads.log_var, Tensor()};
   }
@@ -114,9 +156,12 @@ struct Rsample : public torch::autograd::Function<Rsample> {
   static Tensor forward(AutogradContext* context, const Tensor& mean, const Tensor& log_var, const Tensor& noise) {
     context->save_for_backward({mean, log_var, noise});
     auto out = torch::empty_like(noise);
-    with_type(mean, [&]<class T>(T) {
-      detail::normal_rsample_forward(rows_of<T>(noise, mean, log_var, row_size(mean)), writable<T>(out));
-    });
+    where_it_is(
+        mean,
+        [&](const Table& cuda) {
+          cuda.normal_rsample_forward(cuda_rows_of(noise, mean, log_var, row_size(mean)), writable_address(out));
+        },
+        [&]<class T>(T) { detail::normal_rsample_forward(rows_of<T>(noise, mean, log_var, row_size(mean)), writable<T>(out)); });
     return out;
   }
 
@@ -132,9 +177,14 @@ struct Rsample : public torch::autograd::Function<Rsample> {
       if (context->needs_input_grad(0)) grads.mean = torch::empty_like(mean);
       if (context->needs_input_grad(1)) grads.log_var = torch::empty_like(mean);
       const auto g = upstream[0].contiguous();
-      with_type(mean, [&]<class T>(T) {
-        detail::normal_rsample_backward(rows_of<T>(noise, mean, log_var, row_size(mean)), pointer<T>(g), grads.pointers<T>());
-      });
+      where_it_is(
+          mean,
+          [&](const Table& cuda) {
+            cuda.normal_rsample_backward(cuda_rows_of(noise, mean, log_var, row_size(mean)), address(g), grads.addresses());
+          },
+          [&]<class T>(T) {
+            detail::normal_rsample_backward(rows_of<T>(noise, mean, log_var, row_size(mean)), pointer<T>(g), grads.pointers<T>());
+          });
     }
     return {grads.mean, grads.log_var, Tensor()};
   }
@@ -148,9 +198,14 @@ struct KlToStandard : public torch::autograd::Function<KlToStandard> {
     context->save_for_backward({mean, log_var});
     context->saved_data["event_dims"] = event_dims;
     auto out = torch::empty(mean.sizes().slice(0, static_cast<size_t>(mean.dim() - event_dims)), mean.options());
-    with_type(mean, [&]<class T>(T) {
-      detail::normal_kl_forward(rows_of<T>({}, mean, log_var, event_size(mean, event_dims)), writable<T>(out));
-    });
+    where_it_is(
+        mean,
+        [&](const Table& cuda) {
+          cuda.normal_kl_forward(cuda_rows_of({}, mean, log_var, event_size(mean, event_dims)), writable_address(out));
+        },
+        [&]<class T>(T) {
+          detail::normal_kl_forward(rows_of<T>({}, mean, log_var, event_size(mean, event_dims)), writable<T>(out));
+        });
     return out;
   }
 
@@ -167,10 +222,15 @@ struct KlToStandard : public torch::autograd::Function<KlToStandard> {
       if (context->needs_input_grad(0)) grads.mean = torch::empty_like(mean);
       if (context->needs_input_grad(1)) grads.log_var = torch::empty_like(mean);
       const auto g = upstream[0].contiguous();
-      with_type(mean, [&]<class T>(T) {
-        detail::normal_kl_backward(rows_of<T>({}, mean, log_var, event_size(mean, event_dims)), pointer<T>(g),
-                                   grads.pointers<T>());
-      });
+      where_it_is(
+          mean,
+          [&](const Table& cuda) {
+            cuda.normal_kl_backward(cuda_rows_of({}, mean, log_var, event_size(mean, event_dims)), address(g), grads.addresses());
+          },
+          [&]<class T>(T) {
+            detail::normal_kl_backward(rows_of<T>({}, mean, log_var, event_size(mean, event_dims)), pointer<T>(g),
+                                       grads.pointers<T>());
+          });
     }
     return {grads.mean, grads.log_var, Tensor()};
   }
@@ -186,9 +246,11 @@ struct SoftClip : public torch::autograd::Function<SoftClip> {
     context->saved_data["lo"] = lo;
     context->saved_data["hi"] = hi;
     auto out = torch::empty_like(x);
-    with_type(x, [&]<class T>(T) {
-      detail::soft_clip_forward(pointer<T>(x), x.numel(), static_cast<T>(lo), static_cast<T>(hi), writable<T>(out));
-    });
+    where_it_is(
+        x, [&](const Table& cuda) { cuda.soft_clip_forward(cuda_values_of(x, lo, hi), writable_address(out)); },
+        [&]<class T>(T) {
+          detail::soft_clip_forward(pointer<T>(x), x.numel(), static_cast<T>(lo), static_cast<T>(hi), writable<T>(out));
+        });
     return out;
   }
 
@@ -201,10 +263,12 @@ struct SoftClip : public torch::autograd::Function<SoftClip> {
     }
     const auto g = upstream[0].contiguous();
     auto grad = torch::empty_like(x);
-    with_type(x, [&]<class T>(T) {
-      detail::soft_clip_backward(pointer<T>(x), pointer<T>(g), x.numel(), static_cast<T>(lo), static_cast<T>(hi),
-                                 writable<T>(grad));
-    });
+    where_it_is(
+        x, [&](const Table& cuda) { cuda.soft_clip_backward(cuda_values_of(x, lo, hi), address(g), writable_address(grad)); },
+        [&]<class T>(T) {
+          detail::soft_clip_backward(pointer<T>(x), pointer<T>(g), x.numel(), static_cast<T>(lo), static_cast<T>(hi),
+                                     writable<T>(grad));
+        });
     return {grad, Tensor(), Tensor()};
   }
 };

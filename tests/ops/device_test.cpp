@@ -72,21 +72,5 @@ TEST(CudaStatusDeathTest, ALibraryThatIsNoPluginIsRefusedByName) {
   EXPECT_EXIT(report(), testing::ExitedWithCode(0), "/proc/self/exe");
 }
 
-TEST(CudaBernoulli, AgreesWithTheCpu) {
-  if (!load_cuda()) GTEST_SKIP() << "no CUDA device";
-  if (!cuda_status().plugin_loaded) GTEST_SKIP() << cuda_status().reason;
-  for (const auto type : {torch::kFloat, torch::kDouble}) {
-    const double rtol = type == torch::kFloat ? 2e-6 : 1e-12;
-    for (const int64_t event : {1, 31, 784, 5000}) {
-      auto logits = (wavy({3, 5, event}) * 8).to(type).requires_grad_();
-      const auto target = (wavy({5, event}, 1) > 0).to(type);
-      auto far = logits.detach().to(at::kCUDA).requires_grad_();
-      const auto near_value = bernoulli_log_prob(logits, target, 1), far_value = bernoulli_log_prob(far, target.to(at::kCUDA), 1);
-      expect_close(far_value, near_value, rtol);
-      expect_close(gradient_of(far_value, far), gradient_of(near_value, logits), rtol, 1e-30);
-    }
-  }
-}
-
 }  // namespace
 }  // namespace device

@@ -3,9 +3,9 @@
 
 namespace elbo {
 
-// The normal's formulas in one pass forward and one backward on the CPU (float32, float64); elsewhere, and where shapes need more
-// broadcasting than "samples before parameters", the same from LibTorch's operations. All are twice differentiable, and every row
-// of parameters is one thread's, so that the number of threads doesn't change a bit.
+// The normal's formulas in one pass forward and one backward, on the CPU and, with the plugin, on CUDA (float32, float64); elsewhere,
+// and where shapes need more broadcasting than "samples before parameters", the same from LibTorch's operations. All are twice
+// differentiable. Everything is added up in a fixed order, so that the number of threads doesn't change a bit.
 
 /// log N(value; mean, exp(log_var)) summed over the last `event_dims` extents. Shapes: mean and log_var alike [batch...,
 /// event...], value [sample..., batch..., event...] -> [sample..., batch...]. Units: nats.
