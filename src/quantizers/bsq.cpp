@@ -26,6 +26,7 @@ class Bsq final : public Quantizer, public CouplesBatch {
     const auto code = codes_.nearest(u);
     Quantization result{.value = fill_left_out(pass_gradient(u, code, GradientEstimator::straight_through), mask, 0),
                         .indices = fill_left_out(codes_.indices(u), mask, -1)};
+    result.target = u.detach();
     result.terms.push_back({.name = "commitment",
                             .value = squared_error(u, code, mask),
                             .weight = commitment_.tensor(),

@@ -7,7 +7,9 @@
 #include "elbo/quantizers/lattice.h"
 #include "elbo/quantizers/lfq.h"
 #include "elbo/quantizers/optvq.h"
+#include "elbo/quantizers/product.h"
 #include "elbo/quantizers/quantizer.h"
+#include "elbo/quantizers/residual.h"
 #include "elbo/quantizers/sim_vq.h"
 #include "elbo/quantizers/vaevq.h"
 #include "elbo/quantizers/vq.h"
@@ -15,19 +17,22 @@
 namespace elbo {
 
 Catalog<Quantizer, const QuantizerContext&>& quantizers() {
-  static auto catalog = Catalog<Quantizer, const QuantizerContext&>("quantizer")
-                            .add<BsqConfig>("bsq", "Zhao et al. 2025, section 4", make_bsq)
-                            .add<CvqConfig>("cvq", "Zheng & Vedaldi 2023, eqs. 4 to 8", make_cvq)
-                            .add<EmaConfig>("ema", "van den Oord et al. 2017, appendix A.1", make_ema)
-                            .add<FsqConfig>("fsq", "Mentzer et al. 2024, section 3.1", make_fsq)
-                            .add<GaussianQuantConfig>("gaussian_quant", "Xu et al. 2025", make_gaussian_quant)
-                            .add<GumbelConfig>("gumbel", "Jang et al. 2017; Ramesh et al. 2021, section 2.1", make_gumbel)
-                            .add<LatticeConfig>("lattice", "Khalil et al. 2023, section 3", make_lattice)
-                            .add<LfqConfig>("lfq", "Yu et al. 2024, section 3.2", make_lfq)
-                            .add<OptvqConfig>("optvq", "Zhang et al. 2024, section 3", make_optvq)
-                            .add<SimVqConfig>("sim_vq", "Zhu et al. 2024, section 3.2", make_sim_vq)
-                            .add<VaevqConfig>("vaevq", "Yang et al. 2025", make_vaevq)
-                            .add<VqConfig>("vq", "van den Oord et al. 2017, eqs. 1 to 3", make_vq);
+  static auto catalog =
+      Catalog<Quantizer, const QuantizerContext&>("quantizer")
+          .add<BsqConfig>("bsq", "Zhao et al. 2025, section 4", make_bsq)
+          .add<CvqConfig>("cvq", "Zheng & Vedaldi 2023, eqs. 4 to 8", make_cvq)
+          .add<EmaConfig>("ema", "van den Oord et al. 2017, appendix A.1", make_ema)
+          .add<FsqConfig>("fsq", "Mentzer et al. 2024, section 3.1", make_fsq)
+          .add<GaussianQuantConfig>("gaussian_quant", "Xu et al. 2025", make_gaussian_quant)
+          .add<GumbelConfig>("gumbel", "Jang et al. 2017; Ramesh et al. 2021, section 2.1", make_gumbel)
+          .add<LatticeConfig>("lattice", "Khalil et al. 2023, section 3", make_lattice)
+          .add<LfqConfig>("lfq", "Yu et al. 2024, section 3.2", make_lfq)
+          .add<OptvqConfig>("optvq", "Zhang et al. 2024, section 3", make_optvq)
+          .add<ProductConfig>("product", "Jegou et al. 2011, section II-B", make_product)
+          .add<ResidualConfig>("residual", "Zeghidour et al. 2021, section III-C; Lee et al. 2022", make_residual)
+          .add<SimVqConfig>("sim_vq", "Zhu et al. 2024, section 3.2", make_sim_vq)
+          .add<VaevqConfig>("vaevq", "Yang et al. 2025", make_vaevq)
+          .add<VqConfig>("vq", "van den Oord et al. 2017, eqs. 1 to 3", make_vq);
   return catalog;
 }
 

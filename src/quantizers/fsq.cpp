@@ -95,14 +95,18 @@ class Fsq final : public Quantizer {
   Quantization forward(const Tensor& z, Step&, const Tensor& mask) override {
     check_tokens(z, mask, code_size(), "fsq");
     const auto full = fill_left_out(full_precision(z), mask, 0);
-    const auto level = level_of(full);
-    const auto value = FsqRound::apply(full, level, table_.like(full));
-    return {.value = fill_left_out(value, mask, 0), .indices = fill_left_out(index_of(level), mask, -1)};
+    const auto& table = table_.like(full);
+    const auto bounded = bounded_of(full);
+    const auto level = level_of(bounded);
+    Quantization result{.value = fill_left_out(FsqRound::apply(full, level, table), mask, 0),
+                        .indices = fill_left_out(index_of(level), mask, -1)};
+    result.target = fsq_value(bounded, table);
+    return result;
   }
 
   Tensor encode(const Tensor& z) override {
     check_tokens(z, {}, code_size(), "fsq");
-    return index_of(level_of(full_precision(z)));
+    return index_of(level_of(bounded_of(full_precision(z))));
   }
 
   Tensor decode(const Tensor& indices) override {
@@ -124,10 +128,13 @@ class Fsq final : public Quantizer {
 
   int64_t code_size() const { return static_cast<int64_t>(config_.levels.size()); }
 
-  Tensor level_of(const Tensor& z) {
+  /// Levels before they are rounded. Gradient: none.
+  Tensor bounded_of(const Tensor& z) {
     const torch::NoGradGuard no_grad;
     const auto& table = table_.like(z);
-    const auto bounded = (z + table[2]).tanh() * table[0] - table[1];
+    return (z + table[2]).tanh() * table[0] - table[1];
+  }
+  Tensor level_of(const Tensor& bounded) const {
     return config_.bound == FsqBound::symmetric ? (bounded + 0.5).floor() : bounded.round();
   }
 

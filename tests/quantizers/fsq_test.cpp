@@ -106,6 +106,12 @@ TEST(Fsq, EvaluationDecodesToTheBitAndEachTokenStandsByItself) {
     expect_equal(fsq->encode(z), quantized.indices);
     expect_equal(fsq->encode(z.narrow(0, 1, 1)), quantized.indices.narrow(0, 1, 1));
     EXPECT_TRUE(quantized.terms.empty());
+    // What was rounded is at most half a level away.
+    const auto error = (quantized.value - quantized.target).abs().view({-1, 5}).amax(0);
+    const auto step = bound == FsqBound::symmetric ? values({2 / 7.0, 2 / 7.0, 2 / 7.0, 2 / 3.0, 2 / 3.0})
+                                                   : values({0.25, 0.25, 0.25, 0.5, 0.5});
+    EXPECT_TRUE(error.le(step / 2 + 1e-6).all().item<bool>()) << error;
+    EXPECT_GT(error.min().item<double>(), 0);
   }
 }
 

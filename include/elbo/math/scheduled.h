@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "elbo/math/schedule.h"
 #include "elbo/math/shapes.h"
@@ -18,6 +19,12 @@ class Scheduled {
   /// The value last written, for logs.
   double value() const { return state_->value; }
   const std::string& name() const { return name_; }
+  /// The same number under another name.
+  Scheduled named(std::string name) const {
+    auto copy = *this;
+    copy.name_ = std::move(name);
+    return copy;
+  }
 
  private:
   struct State {
