@@ -56,7 +56,7 @@ void rotate_rows_back(const Tensor& e, const Tensor& q, const Tensor& g, Tensor&
 }
 
 /// The same from LibTorch's operations, for other devices.
-Tensor rotated_back(const Tensor& e, const Tensor& q, const Tensor& g) {
+Tensor rotate_by_operations(const Tensor& e, const Tensor& q, const Tensor& g) {
   const auto norm = [](const Tensor& x) { return x.square().sum(-1, true).sqrt(); };
   const auto e_norm = norm(e).clamp_min(kLeastNorm), q_norm = norm(q);
   const auto from = e / e_norm, to = q / q_norm.clamp_min(kLeastNorm);
@@ -68,7 +68,7 @@ Tensor rotated_back(const Tensor& e, const Tensor& q, const Tensor& g) {
 
 Tensor rotation_backward(const Tensor& e, const Tensor& q, const Tensor& upstream) {
   const auto g = upstream.to(e.scalar_type());
-  if (!e.is_cpu() || (e.scalar_type() != at::kFloat && e.scalar_type() != at::kDouble)) return rotated_back(e, q, g);
+  if (!e.is_cpu() || (e.scalar_type() != at::kFloat && e.scalar_type() != at::kDouble)) return rotate_by_operations(e, q, g);
   auto out = torch::empty(e.sizes(), e.options());
   if (e.scalar_type() == at::kFloat) {
     rotate_rows_back<float>(e.contiguous(), q.contiguous(), g.contiguous(), out);
