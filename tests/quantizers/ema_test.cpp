@@ -27,6 +27,13 @@ void learn(Quantizer& ema, const Tensor& z) {
 
 Tensor buffer(Quantizer& ema, const std::string& name) { return ema.named_buffers()[name]; }
 
+TEST(Ema, CountsAndSumsStartTogetherWithTheCodes) {
+  QuantizerSteps steps;
+  const auto ema = make_ema({.codes = 6, .code_size = 3, .init = CodebookInit::normal}, steps.context());
+  expect_equal(buffer(*ema, "counts"), torch::ones({6}));
+  expect_equal(buffer(*ema, "sums"), ema->codebook());
+}
+
 TEST(Ema, ABatchWhoseMeansAreTheCodesChangesNothing) {
   const auto codes = floats({-3, 1, 4, 2}, {2, 2});
   const auto ema = ema_of(codes, {.revival = 0});
