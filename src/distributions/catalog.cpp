@@ -4,6 +4,7 @@
 #include "elbo/distributions/count_likelihoods.h"
 #include "elbo/distributions/discretized_logistic_likelihood.h"
 #include "elbo/distributions/laplace_likelihood.h"
+#include "elbo/distributions/logit_laplace_likelihood.h"
 #include "elbo/distributions/mixture_prior.h"
 #include "elbo/distributions/normal_likelihood.h"
 #include "elbo/distributions/normal_posterior.h"
@@ -23,6 +24,7 @@ Catalog<Likelihood, const LikelihoodContext&>& likelihoods() {
           .add("discretized_logistic", "Kingma et al. 2016, appendix C; Salimans et al. 2017",
                make_discretized_logistic_likelihood)
           .add("laplace", "absolute errors", make_laplace_likelihood)
+          .add("logit_laplace", "Ramesh et al. 2021, appendix A.3", make_logit_laplace_likelihood)
           .add("negative_binomial", "Lopez et al. 2018 (scVI)", make_negative_binomial_likelihood)
           .add("normal", "Kingma & Welling 2014, appendix C.2; Rybkin et al. 2021", make_normal_likelihood)
           .add("poisson", "counts", make_poisson_likelihood)

@@ -51,6 +51,7 @@ TEST(Likelihoods, TakeTheFieldsTheyCanBeFor) {
                                                                {"continuous_bernoulli", {kUnit, kGrey}},
                                                                {"discretized_logistic", {kGrey}},
                                                                {"laplace", {kBinary, kUnit, kGrey, kReal}},
+                                                               {"logit_laplace", {kUnit, kGrey}},
                                                                {"negative_binomial", {kReal}},
                                                                {"normal", {kBinary, kUnit, kGrey, kReal}},
                                                                {"poisson", {kReal}},
