@@ -108,15 +108,7 @@ class Cvq final : public Quantizer, public CouplesBatch {
   Tensor anchors_of(const Tensor& codes, const Tensor& tokens, const Tensor& pull, const Step& step) {
     auto& stream = step.streams.model;
     if (config_.anchor == CvqAnchor::random) return random_anchors(tokens, stream);
-    const auto uniform = stream.uniform({config_.codes}, {});
-    // Searching for codes that stay would cost as much as all of the forward pass.
-    const auto moved = pull.gt(0).nonzero().squeeze(1);
-    if (moved.size(0) == 0) return codes;
-    const auto from = codes.index_select(0, moved);
-    const auto chosen = config_.anchor == CvqAnchor::closest
-                            ? nearest_by(config_.metric, from, tokens).index
-                            : cvq_probable_tokens(tokens, from, config_.metric, uniform.index_select(0, moved));
-    return codes.clone().index_copy_(0, moved, tokens.index_select(0, chosen));
+    return cvq_anchors(config_.anchor, config_.metric, tokens, codes, pull, stream);
   }
 
   Tensor random_anchors(const Tensor& tokens, Stream& stream) {
@@ -142,6 +134,19 @@ class Cvq final : public Quantizer, public CouplesBatch {
 Tensor cvq_pull(const Tensor& use, double decay) {
   constexpr double kSharpness = 10, kLeast = 1e-3;
   return (-kSharpness * static_cast<double>(use.size(0)) / (1 - decay) * use - kLeast).exp();
+}
+
+Tensor cvq_anchors(CvqAnchor anchor, CodeMetric metric, const Tensor& tokens, const Tensor& codes, const Tensor& pull,
+                   Stream& stream) {
+  if (anchor == CvqAnchor::random) return drawn_rows(tokens, codes.size(0), stream);
+  const auto uniform = stream.uniform({codes.size(0)}, {});
+  // Searching for codes that stay would cost as much as all of the forward pass.
+  const auto moved = pull.gt(0).nonzero().squeeze(1);
+  if (moved.size(0) == 0) return codes;
+  const auto from = codes.index_select(0, moved);
+  const auto chosen = anchor == CvqAnchor::closest ? nearest_by(metric, from, tokens).index
+                                                   : cvq_probable_tokens(tokens, from, metric, uniform.index_select(0, moved));
+  return codes.clone().index_copy_(0, moved, tokens.index_select(0, chosen));
 }
 
 Tensor cvq_contrast(const Tensor& tokens, const Tensor& codes, CodeMetric metric, double temperature) {

@@ -70,6 +70,11 @@ std::shared_ptr<Quantizer> make_cvq(const CvqConfig& config, const QuantizerCont
 /// a_k. Shapes: [V] -> [V].
 Tensor cvq_pull(const Tensor& use, double decay);
 
+/// For each code the token that draws it, a random one repeatedly where there are fewer tokens than codes; by the other anchors a
+/// code that stays (a_k = 0) is its own. Shapes: tokens [N, D], codes [V, D], pull [V] -> [V, D].
+Tensor cvq_anchors(CvqAnchor anchor, CodeMetric metric, const Tensor& tokens, const Tensor& codes, const Tensor& pull,
+                   Stream& stream);
+
 /// For each code the cross-entropy of the mean similarity of its nearest N / V tokens against the farther half of the tokens, all
 /// divided by the temperature; the mean over codes. Similarity is minus the squared distance, or the cosine.
 /// Shapes: tokens [N, D], codes [V, D] -> 0-dim. Gradient: to the codes.
