@@ -118,13 +118,13 @@ foreach(kernel ${cuda_kernels})
   set(object ${CMAKE_BINARY_DIR}/cuda_plugin/${name}.o)
   add_custom_command(OUTPUT ${object} DEPENDS ${kernel} DEPFILE ${object}.d VERBATIM COMMENT "nvcc ${name}"
     COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/cuda_plugin
-    COMMAND ${ELBO_NVCC} -std=c++17 -O3 --Werror all-warnings -ccbin ${CMAKE_CXX_COMPILER} -Xcompiler=-fPIC,-Wall,-Wextra
+    COMMAND ${ELBO_NVCC} -std=c++17 -O3 --Werror all-warnings -ccbin ${CMAKE_CXX_COMPILER} -Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra
             ${cuda_targets} ${cuda_includes} -MD -MF ${object}.d -MT ${object} -c ${kernel} -o ${object})
   list(APPEND cuda_objects ${object})
 endforeach()
 
 add_library(elbo_cuda MODULE ${cuda_sources} ${cuda_objects})
-set_target_properties(elbo_cuda PROPERTIES POSITION_INDEPENDENT_CODE ON)  # hence no shared precompiled header
+set_target_properties(elbo_cuda PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden)  # hence no shared precompiled header
 target_include_directories(elbo_cuda SYSTEM PRIVATE ${cuda_include_directories})
 target_link_libraries(elbo_cuda PRIVATE elbo_settings elbo::libtorch
   ${ELBO_LIBTORCH_ROOT}/lib/libtorch_cuda.so ${ELBO_LIBTORCH_ROOT}/lib/libc10_cuda.so ${ELBO_CUDA_RUNTIME})

@@ -1,5 +1,6 @@
 """The peer of apps/bench/training.cpp: the same models as a good PyTorch loop would train them (tensor slicing, fused Adam, channels last
-for convolutions, nothing read back inside the loop). Usage: torch_training.py CASE DATA_ROOT THREADS; the same protocol."""
+for convolutions, nothing read back inside the loop). Usage: torch_training.py CASE DATA_ROOT THREADS [DEVICE]; the same protocol.
+On CUDA the data lies on the device, products may round to TF32 as convolutions do by default, and nothing is read back inside the loop."""
 import math
 import os
 import sys
@@ -44,7 +45,7 @@ class Iwae(nn.Module):
     def forward(self, x):
         h = self.encoder(x)
         mean, log_var = self.mean(h), self.log_var(h)
-        noise = torch.randn(self.samples, *mean.shape)
+        noise = torch.randn(self.samples, *mean.shape, device=mean.device)
         z = mean + torch.exp(0.5 * log_var) * noise
         logits = self.decoder(z)
         log_likelihood = -F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none").sum(-1)
@@ -106,11 +107,13 @@ def main():
         return write_data(sys.argv[2])
     case, root, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
     channels_last = case == "conv_vae" and os.environ.get("BENCH_CHANNELS_LAST", "1") == "1"
+    device = sys.argv[4] if len(sys.argv) > 4 else "cpu"
     torch.set_num_threads(threads)
+    torch.backends.cuda.matmul.allow_tf32 = True
     make, read, batch_size = CASES[case]
     x = read(root)
     x = x[: len(x) * 8 // 10]  # as many rows as the other side trains on
-    model = make()
+    model, x = make().to(device), x.to(device)
     if channels_last:
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
@@ -121,7 +124,7 @@ def main():
         nonlocal done, order
         place = done % steps_per_epoch
         if place == 0:
-            order = torch.randperm(len(x))
+            order = torch.randperm(len(x), device=device)
         loss = model(x[order[place * batch_size:(place + 1) * batch_size]])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -137,6 +140,8 @@ def main():
         start = time.perf_counter()
         for _ in range(int(line)):
             step()
+        if device != "cpu":
+            torch.cuda.synchronize()
         print(time.perf_counter() - start, flush=True)
 
 

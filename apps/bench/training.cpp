@@ -1,5 +1,6 @@
-// Steps of a training on request, for scripts/bench: builds the experiment of a YAML file, makes one step, says "ready", then reads
-// numbers of steps from standard input and answers with the seconds they took; "memory" is answered with the peak in MB.
+// Steps of a training on request, for scripts/bench: builds the experiment of a YAML file, makes one step, says "ready", then
+// reads numbers of steps from standard input and answers with the seconds they took; "memory" is answered with the peak in MB. On
+// a CUDA device convolutions may round to TF32, as PyTorch lets them.
 #include <ATen/Parallel.h>
 #include <malloc.h>
 
@@ -11,6 +12,7 @@
 #include "elbo/base/error.h"
 #include "elbo/base/log.h"
 #include "elbo/experiment/experiment.h"
+#include "elbo/ops/device.h"
 #include "elbo/training/trainer.h"
 
 namespace elbo {
@@ -41,11 +43,13 @@ void serve(Trainer& trainer) {
   }
 }
 
-int run(const std::string& file, const std::string& data_root, int threads) {
+int run(const std::string& file, const std::string& data_root, int threads, const std::string& device_name) {
   at::set_num_threads(threads);
   set_log_level(LogLevel::warn);
-  const auto config = load_experiment(file);
-  const auto experiment = build_experiment(config, {.device = at::kCPU, .data_root = data_root}, DataUse::load);
+  const auto device = resolve_device(device_name);
+  const std::vector<std::string> as_pytorch = {"training.precision=tf32"};
+  const auto config = load_experiment(file, device.is_cuda() ? std::span(as_pytorch) : std::span<const std::string>());
+  const auto experiment = build_experiment(config, {.device = device, .data_root = data_root}, DataUse::load);
   const auto loader =
       std::make_shared<Loader>(experiment.dataset, experiment.dataset->batch_size(), experiment.seed(), ShortBatch::drop);
   Trainer trainer({.model = experiment.model,
@@ -53,6 +57,7 @@ int run(const std::string& file, const std::string& data_root, int threads) {
                    .loader = loader,
                    .optimizer = config.optimizer,
                    .config = config.training,
+                   .device = device,
                    .seed = experiment.seed()});
   serve(trainer);
   return 0;
@@ -62,14 +67,14 @@ int run(const std::string& file, const std::string& data_root, int threads) {
 }  // namespace elbo
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::cerr << "usage: bench_training CONFIG.yaml DATA_ROOT THREADS\n";
+  if (argc != 4 && argc != 5) {
+    std::cerr << "usage: bench_training CONFIG.yaml DATA_ROOT THREADS [DEVICE]\n";
     return 1;
   }
   mallopt(M_MMAP_THRESHOLD, 1 << 30);  // as the program elbo does
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
   try {
-    return elbo::run(argv[1], argv[2], std::stoi(argv[3]));
+    return elbo::run(argv[1], argv[2], std::stoi(argv[3]), argc == 5 ? argv[4] : "cpu");
   } catch (const std::exception& error) {
     std::cerr << error.what() << "\n";
     return 1;

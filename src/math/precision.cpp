@@ -1,5 +1,6 @@
 #include "elbo/math/precision.h"
 
+#include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
 #include <torch/types.h>
 
@@ -23,6 +24,21 @@ Bfloat16Scope::~Bfloat16Scope() {
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
   at::autocast::set_autocast_enabled(type_, was_enabled_);
   at::autocast::set_autocast_dtype(type_, previous_);
+}
+
+Tf32Scope::Tf32Scope(at::Device device, Rounding rounding) : is_cuda_(device.is_cuda()) {
+  if (!is_cuda_) return;
+  auto& context = at::globalContext();
+  products_before_ = context.allowTF32CuBLAS();
+  convolutions_before_ = context.allowTF32CuDNN();
+  context.setAllowTF32CuBLAS(rounding == Rounding::allowed);
+  context.setAllowTF32CuDNN(rounding == Rounding::allowed);
+}
+
+Tf32Scope::~Tf32Scope() {
+  if (!is_cuda_) return;
+  at::globalContext().setAllowTF32CuBLAS(products_before_);
+  at::globalContext().setAllowTF32CuDNN(convolutions_before_);
 }
 
 }  // namespace elbo

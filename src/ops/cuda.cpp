@@ -78,6 +78,7 @@ CudaStatus load() {
   status.libtorch_has_cuda = true;
   // Asked through the generic hooks: this program links no CUDA library.
   status.device_count = at::globalContext().hasCUDA() ? static_cast<int>(at::detail::getCUDAHooks().deviceCount()) : 0;
+  at::globalContext().setAllowTF32CuDNN(false);  // float32 is float32 unless training.precision says otherwise
   status.plugin_reason = load_plugin();
   status.plugin_loaded = loaded_table != nullptr;
   if (status.device_count == 0) {

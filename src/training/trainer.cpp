@@ -226,6 +226,7 @@ void Trainer::Impl::evaluate() {
     const EvaluationMode mode({parts.model.get(), parts.objective.get()});
     std::optional<AveragedWeights> averaged;
     if (average) averaged.emplace(*buffers, *average);
+    const Tf32Scope rounding(parts.device, detail::rounding_of(parts.config.evaluation_precision));
     std::optional<Bfloat16Scope> lower;
     if (parts.config.evaluation_precision == Precision::bfloat16) lower.emplace(parts.device);
     for (const auto& hook : parts.hooks) {

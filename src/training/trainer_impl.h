@@ -1,4 +1,5 @@
 #pragma once
+#include "elbo/math/precision.h"
 #include "elbo/training/evaluation_mode.h"
 #include "elbo/training/trainer.h"
 #include "gradients.h"
@@ -27,6 +28,10 @@ struct PhaseLosses {
   Tensor loss = {};
   std::vector<PartTerms> parts = {};
 };
+
+inline Tf32Scope::Rounding rounding_of(Precision precision) {
+  return precision == Precision::tf32 ? Tf32Scope::Rounding::allowed : Tf32Scope::Rounding::forbidden;
+}
 
 /// A scheduled number under the name it is logged by.
 struct LoggedNumber {

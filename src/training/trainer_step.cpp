@@ -53,6 +53,7 @@ void Trainer::Impl::initialise() {
 }
 
 void Trainer::Impl::step() {
+  const Tf32Scope rounding(parts.device, detail::rounding_of(parts.config.precision));
   initialise();
   const auto index = state.step;
   refill(index);

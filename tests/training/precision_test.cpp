@@ -1,5 +1,7 @@
 #include "elbo/math/precision.h"
 
+#include <ATen/Context.h>
+
 #include "elbo/models/vae.h"
 #include "elbo/objectives/elbo.h"
 #include "training/fakes.h"
@@ -80,6 +82,25 @@ Seen train(Precision precision, std::vector<at::ScalarType>* types = nullptr) {
     types->push_back(log_likelihood(variational.decode(latents, batch)).scalar_type());
   }
   return {log->losses, trainer.buffers().parameters().clone()};
+}
+
+TEST(Tf32Scope, SaysWhetherCudaMayRoundAndRestoresWhatWas) {
+  auto& context = at::globalContext();
+  const auto rounds = [&] { return std::pair(context.allowTF32CuBLAS(), context.allowTF32CuDNN()); };
+  const auto before = rounds();
+  const at::Device cuda(at::kCUDA, 0);
+  {
+    const Tf32Scope outer(cuda, Tf32Scope::Rounding::allowed);
+    EXPECT_EQ(rounds(), std::pair(true, true));
+    {
+      const Tf32Scope inner(cuda, Tf32Scope::Rounding::forbidden);
+      EXPECT_EQ(rounds(), std::pair(false, false));
+      const Tf32Scope elsewhere(at::kCPU, Tf32Scope::Rounding::allowed);
+      EXPECT_EQ(rounds(), std::pair(false, false));
+    }
+    EXPECT_EQ(rounds(), std::pair(true, true));
+  }
+  EXPECT_EQ(rounds(), before);
 }
 
 }  // namespace

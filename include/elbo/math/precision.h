@@ -23,4 +23,21 @@ class Bfloat16Scope {
   at::ScalarType previous_;
 };
 
+/// While it lives, matrix products and convolutions of float32 numbers on a CUDA device may round their factors to TF32 (10 bits
+/// of mantissa, sums in float32), forward and backward, or may not; on other devices nothing changes. LibTorch by itself lets
+/// convolutions round and products not.
+class Tf32Scope {
+ public:
+  enum class Rounding { allowed, forbidden };
+  Tf32Scope(at::Device device, Rounding rounding);
+  ~Tf32Scope();
+  Tf32Scope(const Tf32Scope&) = delete;
+  Tf32Scope& operator=(const Tf32Scope&) = delete;
+
+ private:
+  bool is_cuda_;
+  bool products_before_ = false;
+  bool convolutions_before_ = false;
+};
+
 }  // namespace elbo

@@ -7,10 +7,15 @@
 
 namespace elbo {
 
-/// Number type of matrix products and convolutions. Parameters, optimisers, likelihoods and divergences are float32 in both.
-enum class Precision { float32, bfloat16 };
+/// Number type of matrix products and convolutions. Parameters, optimisers, likelihoods and divergences are float32 in all.
+enum class Precision {
+  float32,
+  tf32,  // float32 whose factors NVIDIA's tensor cores may round to 10 bits of mantissa; on other devices float32
+  bfloat16,
+};
 constexpr auto enum_names(Precision) {
   return std::array{std::pair{std::string_view("float32"), Precision::float32},
+                    std::pair{std::string_view("tf32"), Precision::tf32},
                     std::pair{std::string_view("bfloat16"), Precision::bfloat16}};
 }
 
