@@ -60,13 +60,21 @@ void put_posterior(Columns& columns, Variational& model, const Batch& batch, int
   columns.put("z", layer.z[0], first);
 }
 
+/// Arrays `codes` int64 [N, ..., G], or of several levels codes_NAME.
+void put_codes(Columns& columns, Quantized& model, const Batch& batch, int64_t first) {
+  const auto levels = model.codes(batch);
+  for (size_t i = 0; i < levels.size(); ++i) {
+    columns.put(levels.size() > 1 ? "codes_" + std::to_string(i) : "codes", levels[i], first);
+  }
+}
+
 }  // namespace
 
 int run_encode(const std::vector<std::string>& words) {
   CommandLine line(
       "encode",
-      "Writes the code of every row of a split: arrays mean, index, label where there is one, and of a variational model log_var "
-      "and one draw z.",
+      "Writes the code of every row of a split: arrays mean (of a quantized model codes, integers), index, label where there is "
+      "one, and of a variational model log_var and one draw z.",
       "RUN", {"elbo encode RUN --out z.npz", "elbo encode RUN --split train --limit 1000 --out z.npz"});
   line.add()("out", "an .npz", cxxopts::value<std::string>()->default_value("z.npz"));
   line.add()("split", "train, valid or test", cxxopts::value<std::string>()->default_value("test"));
@@ -87,7 +95,8 @@ int run_encode(const std::vector<std::string>& words) {
 
   const auto opened = open_run(line.positional()[0], line.runtime(), DataUse::load);
   auto& model = *opened.experiment.model;
-  auto& encodes = able_to<Encodes>(model, "encode");
+  auto* quantized = dynamic_cast<Quantized*>(&model);
+  auto* encodes = quantized ? nullptr : &able_to<Encodes>(model, "encode");
   auto* variational = dynamic_cast<Variational*>(&model);
   const EvaluationMode mode({&model});
   GranuleNoise noise(static_cast<uint64_t>(seed), opened.experiment.runtime.device);
@@ -96,7 +105,8 @@ int run_encode(const std::vector<std::string>& words) {
   int64_t first = 0;
   for (int64_t i = 0; i < loader.num_batches(); ++i) {
     const auto batch = loader.at(i);
-    columns.put("mean", encodes.encode(batch), first);
+    if (quantized) put_codes(columns, *quantized, batch, first);
+    if (encodes) columns.put("mean", encodes->encode(batch), first);
     if (variational) put_posterior(columns, *variational, batch, first, noise);
     columns.put("index", batch.index, first);
     if (batch.has("label")) columns.put("label", batch.at("label"), first);

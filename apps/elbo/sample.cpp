@@ -120,7 +120,8 @@ int run_sample(const std::vector<std::string>& words) {
     for (const auto& [name, field] : conditions.fields) arrays.emplace_back(name, view_of(field.value));
     write_npz(out, arrays);
   }
-  std::cerr << count_of(count, "sample") << " in " << out << "\n";
+  const auto from = samples.sampled_from();
+  std::cerr << count_of(count, "sample") << " in " << out << (from.empty() ? "" : " (" + from + ")") << "\n";
   return 0;
 }
 

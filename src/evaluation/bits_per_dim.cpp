@@ -6,6 +6,7 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
+#include "elbo/evaluation/codebook.h"
 #include "elbo/evaluation/likelihood.h"
 #include "elbo/evaluation/variational_bound.h"
 #include "rows.h"
@@ -19,8 +20,8 @@ using namespace std::string_view_literals;
 constexpr std::array kMasses = {
     "bernoulli"sv,   "categorical"sv,       "discretized_logistic"sv, "discretized_logistic_mixture"sv,
     "grey_levels"sv, "negative_binomial"sv, "one_hot_categorical"sv,  "poisson"sv};
-constexpr std::array kDensities = {
-    "continuous_bernoulli"sv, "laplace"sv, "log_normal"sv, "multivariate_normal"sv, "normal"sv, "student_t"sv, "transformed"sv};
+constexpr std::array kDensities = {"continuous_bernoulli"sv, "laplace"sv, "log_normal"sv, "logit_laplace"sv,
+                                   "multivariate_normal"sv,  "normal"sv,  "student_t"sv,  "transformed"sv};
 
 double offset_of(PixelProbability probability, int64_t levels) {
   switch (probability) {
@@ -82,8 +83,19 @@ Scale scale_of(const FieldSpec& field, const Observation& observation) {
   return scale;
 }
 
+std::vector<Observation> observations_of(Model& model, const Batch& batch, Noise& noise) {
+  if (auto* variational = dynamic_cast<Variational*>(&model))
+    return variational->decode(variational->infer(batch, 1, noise), batch);
+  auto& quantized = dynamic_cast<Quantized&>(model);
+  const auto codes = quantized.codes(batch);
+  const auto quantizers = quantized.quantizers();
+  std::vector<Tensor> values;
+  for (size_t i = 0; i < codes.size(); ++i) values.push_back(quantizers.at(i)->decode(codes[i]));
+  return quantized.decode(values, batch);
+}
+
 /// From the first row: which distribution the decoder gives.
-Scale scale_of(const EvaluationContext& context, Variational& model) {
+Scale scale_of(const EvaluationContext& context) {
   auto first = context;
   first.limit = 1;
   first.progress = {};
@@ -91,7 +103,7 @@ Scale scale_of(const EvaluationContext& context, Variational& model) {
   detail::ContextNoise noise(context);
   detail::for_each_batch(first, 1, [&](const Batch& batch, int64_t) {
     noise.get().place(0, 0);
-    const auto observations = model.decode(model.infer(batch, 1, noise.get()), batch);
+    const auto observations = observations_of(context.model, batch, noise.get());
     if (observations.size() != 1) {
       throw UsageError(
           text("metric 'bits_per_dim' needs a model of x alone; this one has ", observations.size(), " observations"));
@@ -104,19 +116,22 @@ Scale scale_of(const EvaluationContext& context, Variational& model) {
 class BitsPerDimMetric final : public Metric {
  public:
   void check(const EvaluationContext& context) const override {
-    detail::as_variational(context, "bits_per_dim");
+    if (!dynamic_cast<Quantized*>(&context.model)) detail::as_variational(context, "bits_per_dim");
     if (context.dataset) levels_of(field_of(context));
   }
 
   std::vector<Measurement> evaluate(const EvaluationContext& context) const override {
-    auto& model = detail::as_variational(context, "bits_per_dim");
-    const auto scale = scale_of(context, model);
+    check(context);
+    const auto scale = scale_of(context);
     const auto in_bits = [&](std::string name, const Tensor& log_prob, const std::string& of) {
       auto measured =
           measure(std::move(name), "bits_per_dim", bits_per_dim(-log_prob, scale.dims, scale.probability, scale.levels));
       measured.note = of + "; " + scale.note();
       return measured;
     };
+    if (dynamic_cast<Quantized*>(&context.model)) {
+      return {in_bits("bound", quantized_bound(context), "codes as long as they are before a prior is learnt")};
+    }
     auto bound = in_bits("elbo", bound_terms(context).elbo, "of the one-sample bound");
     if (context.samples == 1) return {bound};
     return {bound, in_bits("log_likelihood", importance_log_likelihood(context).per_example,

@@ -8,6 +8,7 @@
 #include "elbo/base/text.h"
 #include "elbo/data/loader.h"
 #include "elbo/evaluation/active_units.h"
+#include "elbo/evaluation/codebook.h"
 #include "elbo/evaluation/evaluator.h"
 #include "elbo/evaluation/pictures.h"
 #include "elbo/models/abilities.h"
@@ -28,6 +29,9 @@ class EvaluationHook final : public Hook {
   EvaluationHook(const EvaluationConfig& config, const EvaluationHookParts& parts) : config_(config), parts_(parts) {
     auto names = config.metrics;
     if (std::find(names.begin(), names.end(), "bound") == names.end()) names.insert(names.begin(), "bound");
+    const bool asks_codes = std::erase(names, "codebook") > 0;
+    if (asks_codes) metrics().make("codebook")->check(context());
+    shows_codes_ = dynamic_cast<Quantized*>(parts.model.get());
     const bool asks_elbo = std::find(names.begin(), names.end(), "elbo") != names.end();
     const bool asks_units = std::erase(names, "active_units") > 0;
     shows_units_ = asks_units || (asks_elbo && dynamic_cast<Variational*>(parts.model.get()));
@@ -48,6 +52,7 @@ class EvaluationHook final : public Hook {
       }
     }
     if (shows_units_) show_units(state, values);
+    if (shows_codes_) show_codes(state, values);
     if (parts_.run && config_.pictures > 0) draw_pictures(state);
     return values;
   }
@@ -91,6 +96,33 @@ class EvaluationHook final : public Hook {
     parts_.run->metrics().append_line(line.dump());
   }
 
+  void show_codes(const TrainingState& state, NamedValues& values) {
+    const auto panel = codebook_panel(context());
+    for (const auto& measured : measurements(panel)) values.push_back({"valid/" + measured.key(), measured.value});
+    if (!parts_.run) return;
+    log_debug(text("step ", state.step, ", ", panel.str()));
+    if (const auto warning = panel.warning(); !warning.empty() && !warned_) {
+      log_warn(text("step ", with_commas(state.step), ": ", warning));
+      warned_ = true;
+    }
+    Json levels = Json::object();
+    for (const auto& level : panel.levels) {
+      for (size_t g = 0; g < level.groups.size(); ++g) {
+        const auto& usage = level.groups[g];
+        const auto name = level.groups.size() > 1 ? text(level.name, ".", g) : level.name;
+        levels[name] = {{"size", usage.size},
+                        {"tokens", usage.tokens},
+                        {"used", usage.used},
+                        {"perplexity", usage.perplexity()},
+                        {"largest_counts", usage.largest}};
+        const std::vector<double> counts(usage.largest.begin(), usage.largest.end());
+        parts_.run->events().histogram("valid/code_counts/" + name, counts, state.step);
+      }
+    }
+    const Json line = {{"step", state.step}, {"epoch", state.epoch()}, {"split", "valid"}, {"codebooks", levels}};
+    parts_.run->metrics().append_line(line.dump());
+  }
+
   void draw_pictures(const TrainingState& state) {
     const EvaluationMode mode({parts_.model.get(), parts_.objective.get()});
     if (auto* model = dynamic_cast<Samples*>(parts_.model.get())) {
@@ -118,6 +150,8 @@ class EvaluationHook final : public Hook {
   EvaluationHookParts parts_;
   std::vector<std::shared_ptr<Metric>> metrics_ = {};
   bool shows_units_ = false;
+  bool shows_codes_ = false;
+  bool warned_ = false;  // of a collapsed codebook
 };
 
 }  // namespace

@@ -1,9 +1,11 @@
 #include "elbo/evaluation/metric.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "elbo/evaluation/active_units.h"
 #include "elbo/evaluation/bits_per_dim.h"
+#include "elbo/evaluation/codebook.h"
 #include "elbo/evaluation/likelihood.h"
 #include "elbo/evaluation/mutual_information.h"
 #include "elbo/evaluation/objective_bound.h"
@@ -12,6 +14,7 @@
 #include "elbo/evaluation/ssim.h"
 #include "elbo/evaluation/variational_bound.h"
 #include "elbo/math/numeric.h"
+#include "elbo/models/abilities.h"
 
 namespace elbo {
 namespace {
@@ -38,6 +41,7 @@ Catalog<Metric>& metrics() {
           .add("active_units", "Burda et al. 2016, section 5.2", make_active_units_metric)
           .add("bits_per_dim", "Theis et al. 2016, section 3.1", make_bits_per_dim_metric)
           .add("bound", "the objective's own bound", make_bound_metric)
+          .add("codebook", "use of the codes over a split, quantisation error, rates", make_codebook_metric)
           .add("elbo", "Kingma & Welling 2014, eq. 7", make_elbo_metric)
           .add("log_likelihood", "Burda et al. 2016, eq. 8 at large K", make_log_likelihood_metric)
           .add("mutual_information", "Hoffman & Johnson 2016, of the aggregate posterior", make_mutual_information_metric)
@@ -45,6 +49,22 @@ Catalog<Metric>& metrics() {
           .add("reconstruction_error", "mean squared error of reconstructions", make_reconstruction_error_metric)
           .add("ssim", "Wang et al. 2004, eq. 13", make_ssim_metric);
   return catalog;
+}
+
+std::vector<std::string> default_metrics(const Model& model, const DataSpec& spec) {
+  if (!dynamic_cast<const Quantized*>(&model)) return {"elbo"};
+  std::vector<std::string> names = {"bound", "codebook"};
+  const auto found = spec.find("x");
+  if (found == spec.end()) return names;
+  const auto& x = found->second;
+  if (x.levels >= 2 || x.kind == ValueKind::binary) names.emplace_back("bits_per_dim");
+  if (!dynamic_cast<const Reconstructs*>(&model)) return names;
+  names.emplace_back("reconstruction_error");
+  if (x.kind != ValueKind::binary && x.kind != ValueKind::unit) return names;
+  names.emplace_back("psnr");
+  constexpr int64_t kWindowOfSsim = 11;
+  if (x.shape.size() == 3 && std::min(x.shape[1], x.shape[2]) >= kWindowOfSsim) names.emplace_back("ssim");
+  return names;
 }
 
 }  // namespace elbo

@@ -35,10 +35,15 @@ std::string header_of(const Runs& runs, const std::string& body) {
     }
     html += "</ul>";
   }
-  static constexpr std::array kSections = {std::pair{"curves", "Curves"},         std::pair{"units", "Units"},
-                                           std::pair{"samples", "Samples"},       std::pair{"reconstructions", "Reconstructions"},
-                                           std::pair{"traversals", "Traversals"}, std::pair{"evaluations", "Evaluations"},
-                                           std::pair{"config", "Config"},         std::pair{"environment", "Environment"}};
+  static constexpr std::array kSections = {std::pair{"curves", "Curves"},
+                                           std::pair{"units", "Units"},
+                                           std::pair{"codes", "Codes"},
+                                           std::pair{"samples", "Samples"},
+                                           std::pair{"reconstructions", "Reconstructions"},
+                                           std::pair{"traversals", "Traversals"},
+                                           std::pair{"evaluations", "Evaluations"},
+                                           std::pair{"config", "Config"},
+                                           std::pair{"environment", "Environment"}};
   html += "<nav aria-label=\"Sections\">";
   for (const auto& [id, name] : kSections) {
     if (body.find(text("<h2 id=\"", id, "\"")) != std::string::npos) html += text("<a href=\"#", id, "\">", name, "</a>");
@@ -52,7 +57,7 @@ std::string header_of(const Runs& runs, const std::string& body) {
 std::string report_html(const std::vector<RunReport>& runs, const std::string& written) {
   using namespace detail;
   if (runs.empty()) throw UsageError("a report needs at least one run");
-  const auto body = remarks_of(runs) + headline_section(runs) + curves_section(runs) + units_section(runs) +
+  const auto body = remarks_of(runs) + headline_section(runs) + curves_section(runs) + units_section(runs) + codes_section(runs) +
                     pictures_section(runs) + evaluations_section(runs) + config_section(runs) + environment_section(runs);
   std::vector<std::string> titles;
   for (const auto& run : runs) titles.push_back(run.title);

@@ -248,4 +248,42 @@ std::string units_svg(const LoggedUnits& units, size_t run) {
                     "</text></svg>");
 }
 
+std::string counts_svg(const LoggedCodebook& codebook, size_t run) {
+  const auto& counts = codebook.largest_counts;
+  const auto shown = std::min(counts.size(), kMostBars);
+  if (shown == 0) return "";
+  constexpr double kBarsHeight = 180, kFloor = kBarsHeight - 24;
+  // Codes that nothing used have a place too, as far as there is room.
+  const auto possible = codebook.size > 0 ? static_cast<size_t>(codebook.size) : counts.size();
+  const auto count = std::min(std::max(possible, shown), kMostBars);
+  const double even = static_cast<double>(codebook.tokens) / static_cast<double>(std::max<size_t>(possible, 1));
+  Frame frame;
+  frame.y = axis_over({0, std::max({counts[0], even, 1e-6})}, 4);
+  const auto top = [&](double value) { return kTop + (1 - frame.y.share(value)) * (kFloor - kTop); };
+  std::string svg = text("<svg viewBox=\"0 0 ", kWidth, " ", kBarsHeight, "\" role=\"img\" aria-label=\"", escaped(codebook.name),
+                         ": tokens of a code, from ", six_digits(counts[0]), " of the most used down; all alike would have ",
+                         six_digits(even), "\">");
+  for (int i = 0; i <= static_cast<int>(std::lround(frame.y.high / frame.y.step)); ++i) {
+    const auto value = i * frame.y.step;
+    svg += text("<path class=\"g\" d=\"M", fixed(kLeft), " ", fixed(top(value)), "H", fixed(kWidth - kRight),
+                "\"/><text class=\"e\" x=\"", fixed(kLeft - 7), "\" y=\"", fixed(top(value) + 4), "\">", axis_number(value),
+                "</text>");
+  }
+  const double slot = (kWidth - kLeft - kRight) / static_cast<double>(count), width = std::min(slot * 0.82, 26.0);
+  for (size_t i = 0; i < shown; ++i) {
+    const double height = std::max(kFloor - top(std::clamp(counts[i], 0.0, frame.y.high)), 1.0);
+    svg += text("<rect class=\"b c", run % kColours, "\" x=\"", fixed(kLeft + (static_cast<double>(i) + 0.5) * slot - width / 2),
+                "\" y=\"", fixed(kFloor - height), "\" width=\"", fixed(width), "\" height=\"", fixed(height), "\"><title>place ",
+                i + 1, ": ", six_digits(counts[i]), " tokens</title></rect>");
+  }
+  svg += text("<path class=\"x\" stroke-dasharray=\"4 3\" d=\"M", fixed(kLeft), " ", fixed(top(even)), "H",
+              fixed(kWidth - kRight), "\"><title>all codes alike: ", six_digits(even), " tokens each</title></path>");
+  return svg + text("<path class=\"x\" d=\"M", fixed(kLeft), " ", fixed(kFloor), "H", fixed(kWidth - kRight),
+                    "\"/><text class=\"a\" x=\"", fixed((kLeft + kWidth - kRight) / 2), "\" y=\"", fixed(kBarsHeight - 6), "\">",
+                    count < possible
+                        ? text("the ", count, " most used of ", with_commas(static_cast<int64_t>(possible)), " codes")
+                        : std::string("codes by falling use"),
+                    "</text></svg>");
+}
+
 }  // namespace elbo::detail

@@ -46,6 +46,8 @@ std::string line_sign(size_t colour, bool is_valid);
 
 /// Bars of a layer's units by falling KL (or variance), those above the activity threshold filled. `run`: colour.
 std::string units_svg(const LoggedUnits& units, size_t run);
+/// Counts of a codebook's most used codes, with a line where they would be if all were used alike. `run`: colour.
+std::string counts_svg(const LoggedCodebook& codebook, size_t run);
 /// Places of the units by falling KL, or variance where there is none.
 std::vector<size_t> order_of(const LoggedUnits& units);
 int64_t num_active(const LoggedUnits& units);

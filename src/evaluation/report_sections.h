@@ -14,6 +14,7 @@ using Runs = std::vector<RunReport>;
 std::string headline_section(const Runs& runs);
 std::string curves_section(const Runs& runs);
 std::string units_section(const Runs& runs);
+std::string codes_section(const Runs& runs);
 std::string pictures_section(const Runs& runs);
 std::string evaluations_section(const Runs& runs);
 std::string config_section(const Runs& runs);

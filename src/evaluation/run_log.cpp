@@ -39,6 +39,7 @@ class LogReader {
     log_.last_step = std::max(log_.last_step, step);
     log_.last_epoch = std::max(log_.last_epoch, epoch);
     if (line.contains("variance_of_means")) return add_units(line, step);
+    if (line.contains("codebooks")) return add_codebooks(line["codebooks"], step);
     for (const auto& [name, value] : line.items()) {
       if (name == "step" || name == "epoch" || name == "split" || (!value.is_number() && !value.is_null())) continue;
       series(split->get<std::string>(), name)
@@ -58,6 +59,22 @@ class LogReader {
         if (units.kl.size() != units.variance_of_means.size()) units.kl.clear();
       }
       log_.units.push_back(std::move(units));
+    }
+  }
+
+  void add_codebooks(const Json& codebooks, int64_t step) {
+    if (step < log_.codebooks_step || !codebooks.is_object()) return;
+    log_.codebooks_step = step;
+    log_.codebooks.clear();
+    for (const auto& [name, codebook] : codebooks.items()) {
+      LoggedCodebook logged{.name = name,
+                            .size = integer_at(codebook, "size"),
+                            .tokens = integer_at(codebook, "tokens"),
+                            .used = integer_at(codebook, "used")};
+      const auto perplexity = codebook.find("perplexity"), counts = codebook.find("largest_counts");
+      if (perplexity != codebook.end() && perplexity->is_number()) logged.perplexity = perplexity->get<double>();
+      if (counts != codebook.end() && counts->is_array()) logged.largest_counts = numbers(*counts);
+      log_.codebooks.push_back(std::move(logged));
     }
   }
 

@@ -79,6 +79,8 @@ Experiment build(const ExperimentConfig& config, const Runtime& runtime, const D
   experiment.model->to(runtime.device);
   experiment.objective = build_objective(config, *experiment.model, runtime.device);
   experiment.objective->to(runtime.device);
+  auto& metrics = experiment.config.evaluation.metrics;
+  if (metrics.empty()) metrics = default_metrics(*experiment.model, spec);
   return experiment;
 }
 

@@ -93,9 +93,9 @@ std::filesystem::path train(const ExperimentConfig& config, const Runtime& runti
   const auto coupling = batch_coupling(*experiment.model, *experiment.objective);
   auto loader = std::make_shared<Loader>(experiment.dataset, experiment.dataset->batch_size(), experiment.seed(),
                                          coupling.empty() ? ShortBatch::keep : ShortBatch::drop);
-  check_monitor_early(config, experiment);
+  check_monitor_early(experiment.config, experiment);
   const auto path = request.run ? *request.run : new_run_folder(config.name);
-  RunFolder run(path, dump_config(config), request.start);
+  RunFolder run(path, dump_config(experiment.config), request.start);
   log_info(headline(experiment, path));
   const EvaluationHookParts measured{.model = experiment.model,
                                      .objective = experiment.objective,
@@ -114,8 +114,8 @@ std::filesystem::path train(const ExperimentConfig& config, const Runtime& runti
                    .measured = measured_on(config),
                    .log_performance = true,
                    .run = &run,
-                   .hooks = {make_evaluation_hook(config.evaluation, measured), make_metrics_log(run), make_events_log(run),
-                             make_progress_line({.num_examples = loader->num_examples(), .unit = "img"})}});
+                   .hooks = {make_evaluation_hook(experiment.config.evaluation, measured), make_metrics_log(run),
+                             make_events_log(run), make_progress_line({.num_examples = loader->num_examples(), .unit = "img"})}});
   const auto result = trained(trainer, request.start);
   if (result.best) {
     char value[32];  // for reading: metrics.jsonl keeps every digit

@@ -93,7 +93,7 @@ DistributionPtr VqVae::decode_codes(const Tensor& indices) {
   return likelihood_->forward(decoded_parameters(quantizer_->decode(indices)));
 }
 
-Tensor VqVae::sample(const Batch& given, double, Noise& noise) {
+Tensor VqVae::sample(const Batch& given, double /*temperature*/, Noise& noise) {
   const auto sizes = quantizer_->code_space().sizes;
   const auto G = static_cast<int64_t>(sizes.size());
   if (!quantizer_->code_space().bounded()) {

@@ -11,7 +11,7 @@ namespace elbo {
 /// The section `evaluation`: what is measured on the validation split during training, and what `elbo evaluate` measures unless
 /// told otherwise.
 struct EvaluationConfig {
-  std::vector<std::string> metrics = {"elbo"};
+  std::vector<std::string> metrics = {};
   int64_t samples = 100;
   int64_t every_epochs = 1;
   int64_t limit = 0;
@@ -20,7 +20,8 @@ struct EvaluationConfig {
 
   template <class F>
   void fields(F& field) {
-    field("metrics", metrics, "what is measured besides bound, by name");
+    field("metrics", metrics,
+          "what is measured besides bound, by name; [] for what suits the model: elbo, or of codes codebook, psnr and others");
     field("samples", samples, "importance samples an example of log_likelihood", between(1, 10'000'000));
     field("every_epochs", every_epochs, "epochs between evaluations; the end of training always has one", at_least(1));
     field("limit", limit, "first rows of the split that are evaluated during training; 0 for all", at_least(0));

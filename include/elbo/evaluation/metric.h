@@ -67,8 +67,12 @@ class Metric {
   virtual std::vector<Measurement> evaluate(const EvaluationContext& context) const = 0;
 };
 
-/// The axis `metric`: active_units, bits_per_dim, bound, elbo, log_likelihood, mutual_information, psnr, reconstruction_error,
-/// ssim.
+/// What is measured where the config names nothing: elbo of a variational model; of a quantised one bound, codebook, and as far
+/// as the data have them bits_per_dim, reconstruction_error, psnr and ssim.
+std::vector<std::string> default_metrics(const Model& model, const DataSpec& spec);
+
+/// The axis `metric`: active_units, bits_per_dim, bound, codebook, elbo, log_likelihood, mutual_information, psnr,
+/// reconstruction_error, ssim.
 Catalog<Metric>& metrics();
 
 }  // namespace elbo

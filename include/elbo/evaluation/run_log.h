@@ -25,11 +25,23 @@ struct LoggedUnits {
   std::vector<double> variance_of_means = {};
 };
 
+/// The newest use of a codebook.
+struct LoggedCodebook {
+  std::string name = {};
+  int64_t size = 0;  // V; 0 without bound
+  int64_t tokens = 0;
+  int64_t used = 0;
+  double perplexity = 0;
+  std::vector<double> largest_counts = {};  // falling
+};
+
 /// metrics.jsonl as far as it can be read: a run may be writing it, or have died over it.
 struct RunLog {
   std::vector<LoggedSeries> series = {};  // as first met
   std::vector<LoggedUnits> units = {};
   int64_t units_step = 0;
+  std::vector<LoggedCodebook> codebooks = {};
+  int64_t codebooks_step = 0;
   int64_t last_step = 0;
   int64_t last_epoch = 0;
   std::vector<std::string> problems = {};  // "metrics.jsonl:7: …", a line each; long lists are cut
