@@ -64,7 +64,7 @@ Outcome collapse(const std::string& name, Maker<Config> maker, Config config, Da
   QuantizerSteps quantizer_steps(seed);
   config.codes = V;
   config.code_size = D;
-  const auto quantizer = maker(config, quantizer_steps.context());
+  const std::shared_ptr<Quantizer> quantizer = maker(config, quantizer_steps.context());
   Data data(kind, 3, seed);
   quantizer_steps.initialise(*quantizer, data.draw(N));
   std::optional<torch::optim::Adam> adam;
@@ -154,13 +154,13 @@ Trained train(const std::string& name, Maker<Config> maker, Config config, uint6
   QuantizerSteps steps(seed);
   config.codes = V;
   config.code_size = D;
-  const auto quantizer = maker(config, steps.context());
+  const std::shared_ptr<Quantizer> quantizer = maker(config, steps.context());
   Data data(kClusters, 0, seed);
   Stream init(seed, "layers", at::kCPU);
   std::vector<Tensor> parameters = quantizer->parameters();
   const auto parameter = [&](const Tensor& value) { return parameters.emplace_back(value.clone().set_requires_grad(true)); };
-  const auto to_code = parameter(0.35 * init.normal({D}, {D})), code_bias = parameter(torch::zeros({D}));
-  const auto from_code = parameter(0.35 * init.normal({D}, {D})), output_bias = parameter(torch::zeros({D}));
+  const Tensor to_code = parameter(0.35 * init.normal({D}, {D})), code_bias = parameter(torch::zeros({D}));
+  const Tensor from_code = parameter(0.35 * init.normal({D}, {D})), output_bias = parameter(torch::zeros({D}));
   torch::optim::Adam adam(parameters, torch::optim::AdamOptions(3e-3));
   for (int t = 0; t < 3000; ++t) {
     const auto x = data.draw(N);
