@@ -4,6 +4,8 @@
 #include "elbo/distributions/count_likelihoods.h"
 #include "elbo/distributions/discretized_logistic_likelihood.h"
 #include "elbo/distributions/laplace_likelihood.h"
+#include "elbo/distributions/laplace_posterior.h"
+#include "elbo/distributions/laplace_prior.h"
 #include "elbo/distributions/logit_laplace_likelihood.h"
 #include "elbo/distributions/mixture_prior.h"
 #include "elbo/distributions/normal_likelihood.h"
@@ -35,12 +37,14 @@ Catalog<Likelihood, const LikelihoodContext&>& likelihoods() {
 
 Catalog<Posterior, const PosteriorContext&>& posteriors() {
   static auto catalog = Catalog<Posterior, const PosteriorContext&>("posterior")
+                            .add("laplace", "Shi et al. 2019 (arXiv:1911.03393), appendix", make_laplace_posterior)
                             .add("normal", "Kingma & Welling 2014, eq. 9", make_normal_posterior);
   return catalog;
 }
 
 Catalog<Prior, const PriorContext&>& priors() {
   static auto catalog = Catalog<Prior, const PriorContext&>("prior")
+                            .add("laplace", "Shi et al. 2019 (arXiv:1911.03393), section 4", make_laplace_prior)
                             .add("mixture", "Tomczak & Welling 2018, section 2 (MoG prior)", make_mixture_prior)
                             .add("normal", "Kingma & Welling 2014, section 2.1", make_normal_prior)
                             .add("standard_normal", "Kingma & Welling 2014, section 3", make_standard_normal_prior);

@@ -26,7 +26,8 @@ inline std::string settings(const std::string& component) {
       {"data/npz", "{path: x.npz, label: y}"},
       {"data/table", "{path: x.csv, columns: [{name: a}, {name: b, type: category}, {name: c, type: count}], label: d}"},
       {"model/multimodal_vae", "{modalities: {x: {}, label: {likelihood: {type: categorical}}}}"},
-      {"prior/normal", "{spread: 0.5}"},  // the same for every seed without
+      {"prior/laplace", "{learn_scale: false}"},  // its scales start the same for every seed
+      {"prior/normal", "{spread: 0.5}"},          // the same for every seed without
   };
   const auto found = needed.find(component);
   return found == needed.end() ? "{}" : found->second;

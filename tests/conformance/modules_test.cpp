@@ -266,8 +266,18 @@ struct Trained {
   std::string settings = "{}";
 };
 Trained model_for(const std::string& objective) {
-  const std::string modalities = "modalities: {x: {}, label: {likelihood: {type: categorical}}}";
-  static const std::map<std::string, Trained> others = {};
+  static const auto multimodal = [](const std::string& rest) {
+    return Trained{.model = "multimodal_vae",
+                   .settings = "{modalities: {x: {}, label: {likelihood: {type: categorical}}}, " + rest + "}"};
+  };
+  static const std::map<std::string, Trained> others = {
+      {"dmvae", multimodal("aggregation: {type: poe}, private_size: 2")},
+      {"jmvae", multimodal("aggregation: {type: joint}")},
+      {"mm_jsd", multimodal("aggregation: {type: moe}, private_size: 2")},
+      {"mmvae_plus", multimodal("aggregation: {type: moe}, private_size: 2")},
+      {"mvtcae", multimodal("aggregation: {type: poe, prior_expert: none}")},
+      {"subset_elbo", multimodal("aggregation: {type: poe}, private_size: 2")},
+  };
   const auto found = others.find(objective);
   return found == others.end() ? Trained{} : found->second;
 }

@@ -58,6 +58,7 @@ class LinearBed {
     model = std::make_shared<MultimodalVae>(config, ModelContext{.spec = spec, .init = init});
     model->to(torch::kDouble);
     for (size_t m = 0; m < options.sizes.size(); ++m) fill(m, encodes);
+    fill_joint();
   }
   LinearBed(const AggregatorChoice& aggregation, Encodes encodes) : LinearBed(aggregation, encodes, Options{}) {}
 
@@ -116,7 +117,13 @@ class LinearBed {
   }
   Tensor log_evidence(const Batch& batch) const { return log_evidence(batch, every()); }
 
-  /// "posterior.m0.mean.weight", …
+  /// Overwrites a parameter: "posterior.m0.mean.weight", …
+  void set(const std::string& path, const Tensor& value) const {
+    const torch::NoGradGuard no_grad;
+    auto* found = model->named_parameters().find(path);
+    if (!found) throw std::runtime_error("no parameter " + path);
+    found->copy_(value);
+  }
   Tensor parameter(const std::string& path) const { return model->named_parameters()[path]; }
 
   std::shared_ptr<MultimodalVae> model = nullptr;
@@ -137,6 +144,22 @@ class LinearBed {
     set_head("posterior." + name(m), m, W[m], encodes);
     if (options_.private_size > 0) set_head("private_posterior." + name(m), m, V[m], Encodes::posteriors);
   }
+  /// The exact posterior given all.
+  void fill_joint() {
+    if (!model->named_parameters().contains("joint_posterior.mean.weight")) return;
+    const torch::NoGradGuard no_grad;
+    auto total = torch::ones({options_.D}, torch::kDouble), bias = torch::zeros({options_.D}, torch::kDouble);
+    for (const auto m : every()) total = total + precision(m);
+    std::vector<Tensor> weights;
+    for (const auto m : every()) {
+      weights.push_back(W[m].t() / std::pow(options_.scales[m], 2) / total.unsqueeze(1));
+      bias = bias - weights.back().matmul(b[m]);
+    }
+    set("joint_posterior.mean.weight", torch::cat(weights, 1));
+    set("joint_posterior.mean.bias", bias);
+    set("joint_posterior.log_var.weight", torch::zeros_like(torch::cat(weights, 1)));
+    set("joint_posterior.log_var.bias", -total.log());
+  }
   void set_head(const std::string& head, size_t m, const Tensor& map, Encodes encodes) {
     if (!model->named_parameters().contains(head + ".mean.weight")) return;
     const auto square = map.square().sum(0);
@@ -147,11 +170,6 @@ class LinearBed {
     set(head + ".mean.bias", -weight.matmul(b[m]));
     set(head + ".log_var.weight", torch::zeros_like(weight));
     set(head + ".log_var.bias", -total.log());
-  }
-  void set(const std::string& path, const Tensor& value) {
-    auto* found = model->named_parameters().find(path);
-    if (!found) throw std::runtime_error("no parameter " + path);
-    found->copy_(value);
   }
 
   Options options_;

@@ -98,4 +98,13 @@ std::function<std::shared_ptr<Objective>(const Config&, Model&, const ObjectiveC
   };
 }
 
+/// The same for objectives that combine the encoders of several modalities in their own way.
+template <class Config>
+std::function<std::shared_ptr<Objective>(const Config&, Model&, const ObjectiveContext&)> on_multimodal(
+    std::shared_ptr<Objective> (*make)(const Config&, Multimodal&, const ObjectiveContext&)) {
+  return [make](const Config& config, Model& model, const ObjectiveContext& context) {
+    return make(config, as_family<Multimodal>(model, "multimodal", context), context);
+  };
+}
+
 }  // namespace elbo
