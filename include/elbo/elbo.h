@@ -137,6 +137,7 @@
 #include "elbo/nn/network.h"
 #include "elbo/nn/norm.h"
 #include "elbo/nn/resnet.h"
+#include "elbo/nn/shuffle.h"
 #include "elbo/nn/table_features.h"
 #include "elbo/objectives/capacity.h"
 #include "elbo/objectives/ciwae.h"
