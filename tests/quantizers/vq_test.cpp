@@ -148,6 +148,29 @@ TEST(Vq, TheWeightsFollowTheirSchedules) {
   EXPECT_TRUE(term_of(quantized, "codebook").weight.is_same(scheduled[1].tensor()));
 }
 
+// A port's loss averages over everything: mean of the reconstruction's P numbers plus mean of both terms' T D numbers. Times P it
+// is the sum with both terms' weights multiplied by P / (T D), the commitment's and the codebook's.
+TEST(Vq, ALossOfMeansIsOneFactorFromTheConvertedSum) {
+  const int64_t P = 6, T = 2, D = 2, B = 20;
+  const double factor = static_cast<double>(P) / static_cast<double>(T * D);
+  const auto x = wavy({B, P}, 0.3).to(torch::kFloat);
+  const auto gradients = [&](double weight, bool means) {
+    QuantizerSteps steps;
+    const auto vq = make_vq(
+        {.codes = 5, .code_size = D, .commitment = scheduled_number(0.25 * weight), .codebook_weight = scheduled_number(weight)},
+        steps.context());
+    const auto encoder = wavy({T * D, P}, 0.7).to(torch::kFloat).set_requires_grad(true);
+    const auto decoder = wavy({P, T * D}, 0.2).to(torch::kFloat).set_requires_grad(true);
+    const auto quantized = steps.forward(*vq, torch::linear(x, encoder).view({B, T, D}));
+    const auto error = (torch::linear(quantized.value.flatten(1), decoder) - x).square();
+    const auto terms = weighted_loss(quantized) / B;
+    const auto loss = means ? error.mean() + terms / static_cast<double>(T * D) : error.sum() / B + terms;
+    return torch::autograd::grad({loss}, {encoder, decoder, vq->codebook()});
+  };
+  const auto port = gradients(1, true), nats = gradients(factor, false);
+  for (size_t i = 0; i < port.size(); ++i) expect_close(nats[i], static_cast<double>(P) * port[i], 1e-5, 1e-5);
+}
+
 TEST(Vq, TokensOfAnotherSizeAreRefused) {
   const auto vq = vq_of(wavy({5, 3}).to(torch::kFloat));
   try {
