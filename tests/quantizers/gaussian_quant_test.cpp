@@ -238,11 +238,12 @@ TEST(GaussianQuant, MultipliersReturnAndStayInTheirBounds) {
 TEST(GaussianQuant, SeveralForwardPassesAreOneStepAndEvaluationIsNone) {
   const auto quantizer = scalar();
   QuantizerSteps steps;
-  steps.forward(*quantizer, tokens_of_bits({3.7}));
-  steps.forward(*quantizer, tokens_of_bits({4.4}));  // mean 4.05
+  steps.forward(*quantizer, tokens_of_bits({4.6}));
+  steps.forward(*quantizer, tokens_of_bits({3.7}));  // mean 4.15, the largest above the tolerance
   steps.evaluate(*quantizer, tokens_of_bits({0.1}));
   steps.after_step(*quantizer);
   expect_close(buffer_of(*quantizer, "lambda"), 1.01, 1e-6);
+  expect_close(buffer_of(*quantizer, "lambda_above"), 1.01, 1e-6);
   expect_close(buffer_of(*quantizer, "lambda_below"), 1.0, 0);
   steps.after_step(*quantizer);  // nothing pending
   expect_close(buffer_of(*quantizer, "lambda"), 1.01, 1e-6);
