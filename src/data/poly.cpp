@@ -13,7 +13,6 @@ namespace elbo {
 namespace {
 
 constexpr int64_t kPolyRowsAtOnce = 1024;
-constexpr uint8_t kThreshold = 128;  // an image is where its bytes are above this
 
 /// What a split of the base gives.
 struct Base {
@@ -62,24 +61,29 @@ Tensor whole_below(int64_t n, int64_t limit, Stream& stream) {
   return stream.uniform({n}, {2}).mul(static_cast<double>(limit)).floor().to(torch::kLong).clamp_max(limit - 1);
 }
 
-void draw_pictures(const Base& base, const Drawing& drawing, const Tensor& texture, Tensor pictures) {
-  const auto images = base.images.accessor<uint8_t, 3>();
-  const auto back = texture.accessor<uint8_t, 3>();
+void draw_pictures(const Base& base, const Drawing& drawing, const Tensor& texture, int64_t threshold, Tensor pictures) {
   const auto chosen = drawing.chosen.accessor<int64_t, 1>();
   const auto corners = drawing.corners.accessor<int64_t, 2>(), offsets = drawing.offsets.accessor<int64_t, 2>();
-  auto out = pictures.accessor<uint8_t, 4>();
-  const int64_t size = pictures.size(2), side = base.images.size(1);
+  const int64_t size = pictures.size(2), side = base.images.size(1), width = texture.size(2);
+  const auto* images = base.images.const_data_ptr<uint8_t>();
+  const auto* back = texture.const_data_ptr<uint8_t>();
+  auto* out = pictures.data_ptr<uint8_t>();
   at::parallel_for(0, pictures.size(0), 256, [&](int64_t begin, int64_t end) {
+    std::vector<uint8_t> inside(static_cast<size_t>(size * size));  // 255 where the image is: the inverse of a byte is its xor
     for (int64_t row = begin; row < end; ++row) {
-      const auto image = images[chosen[row]];
-      for (int64_t y = 0; y < size; ++y) {
-        for (int64_t x = 0; x < size; ++x) {
-          const int64_t v = y - offsets[row][0], u = x - offsets[row][1];
-          const bool inside = v >= 0 && v < side && u >= 0 && u < side && image[v][u] > kThreshold;
-          for (int64_t c = 0; c < 3; ++c) {
-            const uint8_t byte = back[c][corners[row][0] + y][corners[row][1] + x];
-            out[row][c][y][x] = inside ? static_cast<uint8_t>(255 - byte) : byte;
-          }
+      const int64_t top = offsets[row][0], left = offsets[row][1];
+      std::fill(inside.begin(), inside.end(), uint8_t{0});
+      for (int64_t v = 0; v < side; ++v) {
+        const auto* from = images + (chosen[row] * side + v) * side;
+        auto* to = inside.data() + (top + v) * size + left;
+        for (int64_t u = 0; u < side; ++u) to[u] = from[u] > threshold ? 255 : 0;
+      }
+      for (int64_t c = 0; c < 3; ++c) {
+        for (int64_t y = 0; y < size; ++y) {
+          const auto* from = back + (c * width + corners[row][0] + y) * width + corners[row][1];
+          auto* to = out + ((row * 3 + c) * size + y) * size;
+          const auto* mask = inside.data() + y * size;
+          for (int64_t x = 0; x < size; ++x) to[x] = from[x] ^ mask[x];
         }
       }
     }
@@ -119,7 +123,7 @@ class PolyBuilder {
           const auto& texture = textures[static_cast<size_t>(m)];
           drawing.corners = whole_below(n, texture.size(1) - config_.size, stream);
           drawing.offsets = config_.translated ? whole_below(n, config_.size / 4, stream) : torch::zeros({n, 2}, torch::kLong);
-          draw_pictures(base, drawing, texture, arrays[text("m", m)].narrow(0, row, n));
+          draw_pictures(base, drawing, texture, config_.threshold, arrays[text("m", m)].narrow(0, row, n));
         }
       }
     }

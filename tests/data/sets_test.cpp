@@ -17,8 +17,8 @@ using namespace data_test;
 using ::testing::ElementsAre;
 
 TEST(Datasets, AreListed) {
-  EXPECT_THAT(datasets().names(),
-              ElementsAre("cifar10", "digits", "fashion_mnist", "idx", "image_folder", "mnist", "npz", "table"));
+  EXPECT_THAT(datasets().names(), ElementsAre("cifar10", "digits", "fashion_mnist", "idx", "image_folder", "mnist", "npz",
+                                              "paired", "poly", "polymnist", "shapes_paths", "table"));
 }
 
 TEST(Digits, AreTheUciDigits) {

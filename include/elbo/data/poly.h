@@ -17,6 +17,7 @@ struct PolyConfig {
   int64_t modalities = 5;
   int64_t size = 28;
   bool translated = false;
+  int64_t threshold = 128;
   int64_t repeats = 1;
   int64_t textures = 0;
   int64_t batch_size = 128;
@@ -29,6 +30,7 @@ struct PolyConfig {
     field("modalities", modalities, "pictures of a tuple: the fields m0, m1, …", between(2, 5));
     field("size", size, "height and width of the pictures; images of another size are scaled", between(8, 128));
     field("translated", translated, "draw images at three quarters of the size, each at a place of its own");
+    field("threshold", threshold, "an image is where its bytes are above this; clothes want less than digits", between(0, 254));
     field("repeats", repeats, "tuples that each training image is in, a modality: more than 1 makes more rows of a small base",
           between(1, 1000));
     field("textures", textures, "seed of the backgrounds, which are the same for every run", between(0, 1 << 30));
