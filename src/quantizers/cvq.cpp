@@ -30,8 +30,10 @@ Tensor cvq_probable_tokens(const Tensor& tokens, const Tensor& codes, CodeMetric
   for (int64_t begin = 0; begin < codes.size(0); begin += chunk) {
     const int64_t count = std::min(chunk, codes.size(0) - begin);
     const auto similarity = cvq_similarity(tokens, codes.narrow(0, begin, count), metric);
-    const auto cumulative = similarity.to(torch::kDouble).softmax(1).cumsum(1);
-    const auto at = uniform.narrow(0, begin, count).to(torch::kDouble).unsqueeze(1) * cumulative.narrow(1, N - 1, 1);
+    constexpr double kUnits = 0x1p48;  // the running sum of whole numbers is the same on every device and run
+    const auto cumulative = similarity.to(torch::kDouble).softmax(1).mul(kUnits).to(torch::kLong).cumsum(1);
+    const auto at =
+        (uniform.narrow(0, begin, count).to(torch::kDouble).unsqueeze(1) * cumulative.narrow(1, N - 1, 1)).to(torch::kLong);
     drawn.push_back(torch::searchsorted(cumulative, at, false, /*right=*/true).squeeze(1).clamp_max(N - 1));
   }
   return torch::cat(drawn);

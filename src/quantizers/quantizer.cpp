@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "elbo/math/upload.h"
+
 namespace elbo {
 
 bool CodeSpace::bounded() const {
@@ -21,7 +23,7 @@ Tensor Quantizer::code_length(const Tensor& indices) const {
   const auto sizes = code_space().sizes;
   std::vector<double> nats;
   for (const auto size : sizes) nats.push_back(std::log(static_cast<double>(size)));
-  const auto of_group = torch::tensor(nats, torch::kDouble).to(indices.device());
+  const auto of_group = upload(torch::tensor(nats, torch::kDouble), indices.device());
   return sum_after(indices.ge(0).to(torch::kDouble) * of_group, 1).to(torch::kFloat);
 }
 

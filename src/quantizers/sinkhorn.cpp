@@ -135,9 +135,11 @@ Tensor transported_codes(const Tensor& tokens, const Tensor& codes, const CodeTr
   for_each_block(scaled, [&](int64_t begin, const Tensor& block) {
     const auto mass = block + columns;
     if (!uniform.defined()) return chosen.push_back(mass.argmax(1));
-    const auto cumulative = mass.to(torch::kDouble).softmax(1).cumsum(1);
+    constexpr double kUnits = 0x1p48;  // the running sum of whole numbers is the same on every device and run
+    const auto cumulative = mass.to(torch::kDouble).softmax(1).mul(kUnits).to(torch::kLong).cumsum(1);
     const int64_t V = block.size(1);
-    const auto at = uniform.narrow(0, begin, block.size(0)).to(torch::kDouble).unsqueeze(1) * cumulative.narrow(1, V - 1, 1);
+    const auto at = (uniform.narrow(0, begin, block.size(0)).to(torch::kDouble).unsqueeze(1) * cumulative.narrow(1, V - 1, 1))
+                        .to(torch::kLong);
     chosen.push_back(torch::searchsorted(cumulative, at, false, /*right=*/true).squeeze(1).clamp_max(V - 1));
   });
   return torch::cat(chosen);
