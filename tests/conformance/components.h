@@ -24,6 +24,11 @@ inline std::string settings(const std::string& component) {
       {"data/idx", "{images: x.idx, labels: y.idx}"},
       {"data/image_folder", "{path: images, size: 6, labels: folders}"},
       {"data/npz", "{path: x.npz, label: y}"},
+      {"data/paired",
+       "{path: paired.csv, columns: [{name: a, type: number}, {name: b, type: category}, {name: c, type: image, size: 6}]}"},
+      {"data/poly", "{size: 8}"},
+      {"data/polymnist", "{path: images_of_digits, modalities: 2, valid: 10}"},
+      {"data/shapes_paths", "{rows: 60, size: 16}"},
       {"data/table", "{path: x.csv, columns: [{name: a}, {name: b, type: category}, {name: c, type: count}], label: d}"},
       {"model/multimodal_vae", "{modalities: {x: {}, label: {likelihood: {type: categorical}}}}"},
       {"prior/laplace", "{learn_scale: false}"},  // its scales start the same for every seed
