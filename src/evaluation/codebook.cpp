@@ -92,7 +92,7 @@ struct LevelSums {
     } else {
       rows.add(indices);
     }
-    const auto error = quantization_error(level.tokens, level.quantization);
+    const auto error = quantization_error(level.tokens, level.quantization, space);
     comparable = comparable && error.squared.defined();
     if (!comparable) return;
     squared += error.squared.item<double>();

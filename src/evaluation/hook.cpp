@@ -101,10 +101,13 @@ class EvaluationHook final : public Hook {
     for (const auto& measured : measurements(panel)) values.push_back({"valid/" + measured.key(), measured.value});
     if (!parts_.run) return;
     log_debug(text("step ", state.step, ", ", panel.str()));
-    if (const auto warning = panel.warning(); !warning.empty() && !warned_) {
+    const auto warning = panel.warning();
+    // Once, and not for how it looks after a few steps only.
+    if (!warning.empty() && !warned_ && (was_collapsed_ || state.finished())) {
       log_warn(text("step ", with_commas(state.step), ": ", warning));
       warned_ = true;
     }
+    was_collapsed_ = !warning.empty();
     Json levels = Json::object();
     for (const auto& level : panel.levels) {
       for (size_t g = 0; g < level.groups.size(); ++g) {
@@ -151,6 +154,7 @@ class EvaluationHook final : public Hook {
   std::vector<std::shared_ptr<Metric>> metrics_ = {};
   bool shows_units_ = false;
   bool shows_codes_ = false;
+  bool was_collapsed_ = false;
   bool warned_ = false;  // of a collapsed codebook
 };
 

@@ -34,7 +34,7 @@ Tensor rate_of(const Quantization& quantization, const Quantizer& quantizer, con
   if (draws_codes(quantization, step)) return quantizer.code_length(quantization.indices);
   auto rate = torch::zeros({quantization.value.size(0)}, quantization.value.options().dtype(torch::kFloat));
   for (const auto& term : quantization.terms) {
-    if (term.name == "kl") rate = rate + term.value.detach();
+    if (term.name == "kl" || term.name.ends_with("/kl")) rate = rate + term.value.detach();
   }
   return rate;
 }
@@ -45,16 +45,15 @@ std::vector<Term> usage_terms(const CodeLevel& level, const CodeSpace& space) {
   const auto& quantization = level.quantization;
   if (quantization.indices.defined()) {
     std::vector<Tensor> perplexities, usages;
-    for (int64_t g = 0; g < space.groups(); ++g) {
-      const auto size = space.sizes[static_cast<size_t>(g)];
-      const auto usage = batch_usage(quantization.indices.select(-1, g), size);
-      perplexities.push_back(usage.perplexity);
-      usages.push_back(size > 0 ? usage.used / static_cast<double>(size) : usage.used);
+    const auto groups = batch_usages(quantization.indices, space);
+    for (size_t g = 0; g < groups.size(); ++g) {
+      perplexities.push_back(groups[g].perplexity);
+      usages.push_back(space.bounded() ? groups[g].used / static_cast<double>(space.sizes[g]) : groups[g].used);
     }
     terms.push_back({"batch_perplexity", torch::stack(perplexities).mean()});
     terms.push_back({"batch_usage", torch::stack(usages).mean()});
   }
-  if (const auto error = quantization_error(level.tokens, quantization); error.squared.defined()) {
+  if (const auto error = quantization_error(level.tokens, quantization, space); error.squared.defined()) {
     terms.push_back({"relative_error", (error.squared / error.norm.clamp_min(1e-30)).to(torch::kFloat)});
   }
   return terms;
