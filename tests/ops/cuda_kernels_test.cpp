@@ -236,14 +236,16 @@ TEST(CudaKernels, NearestCodeIsTheNearest) {
 
 TEST(CudaKernels, OfEqualCodesTheLowestIndexWinsAndNotANumberIsZero) {
   auto codes = wavy({300, 6}, 2).to(at::kFloat);
-  codes.narrow(0, 150, 150).copy_(codes.narrow(0, 0, 150).clone());  // every code twice, in two shares
-  auto z = codes.index_select(0, torch::arange(140, 160)).clone();
+  codes.narrow(0, 128, 128).copy_(codes.narrow(0, 0, 128).clone());  // a tile later: the same thread's
+  auto z = codes.index_select(0, torch::arange(118, 138)).clone();
   z[3][2] = std::numeric_limits<float>::quiet_NaN();
-  const auto found = search(z, codes, 64);
-  auto expected = torch::arange(140, 160).remainder(150);
+  auto expected = torch::arange(118, 138).remainder(128);
   expected[3] = 0;
-  expect_equal(found.index, expected);
-  EXPECT_TRUE(found.distance[3].isnan().item<bool>());
+  for (const int multiprocessors : {1, 64}) {  // both in one share, each in one of its own
+    const auto found = search(z, codes, multiprocessors);
+    expect_equal(found.index, expected);
+    EXPECT_TRUE(found.distance[3].isnan().item<bool>());
+  }
 }
 
 TEST(CudaKernels, CodeSumsAreTheCpus) {
