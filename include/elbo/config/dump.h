@@ -61,9 +61,10 @@ Node dump_value(const T& value) {
 
 template <class T, class... R>
 void Dumper::operator()(std::string_view name, T& member, std::string_view doc, const R&...) {
-  Node value = dump_value(member);
-  value.comment = doc;
-  node.entries.emplace_back(std::string(name), std::move(value));
+  auto& [key, entry] = node.entries.emplace_back();  // made in place: GCC 12 sees a moved string overflow
+  key = name;
+  entry = dump_value(member);
+  entry.comment = doc;
 }
 
 std::string plural_type(const std::string& type);
