@@ -96,8 +96,9 @@ class Bound(CliTest):
 
     def test_files_hold_what_the_table_of_names_says(self):
         table = parameter_table(NAMES)
-        self.assertEqual(sorted(table), ["decoder conv", "decoder mlp", "encoder conv", "encoder mlp", "posterior normal",
-                                         "prior mixture"])
+        self.assertEqual(sorted(table), ["decoder conv", "decoder mlp", "decoder residual_conv", "encoder conv", "encoder mlp",
+                                         "encoder residual_conv", "head vq_vae", "posterior normal", "prior mixture",
+                                         "quantizer sim_vq", "quantizer vq"])
         for text, run, components in ((MLP, "mlp", ("encoder mlp", "posterior normal", "decoder mlp")),
                                       (CONV, "conv", ("encoder conv", "posterior normal", "prior mixture", "decoder conv"))):
             with self.subTest(run):
