@@ -85,6 +85,12 @@ MultimodalVae::MultimodalVae(const MultimodalVaeConfig& config, const ModelConte
                            "'; choose prior_expert: none, or prior: {type: standard_normal}"));
   }
   const auto sources = aggregator_->sources();
+  for (const auto& name : names_) {
+    const bool needed = aggregator_->has_joint() || (aggregator_->name() == "unimodal" && contains(sources, name));
+    if (!needed || !parts_[name]->spec.may_be_missing) continue;
+    throw ConfigError(text("model.aggregation ", aggregator_->name(), " encodes every row's ", name,
+                           ", and this data set's rows may lack it (data.missing); choose poe, moe or mopoe"));
+  }
   const auto make_prior = [&](int64_t size) { return config.prior.make({.latent_size = size, .init = context.init}); };
   const auto make_posterior = [&](const Encoder& encoder, int64_t size) {
     return config.posterior.make({.num_features = encoder.num_features(), .latent_size = size, .init = context.init});
@@ -244,14 +250,23 @@ std::vector<Observation> MultimodalVae::decode(const Latents& latents, const Bat
   return decode(latents, batch, names_);
 }
 
-std::vector<Tensor> MultimodalVae::inference_parameters() {
+std::vector<Tensor> MultimodalVae::parameters_at(const std::vector<std::string>& paths) {
   std::vector<Tensor> parameters;
-  for (const auto* part : {"encoder", "posterior", "private_posterior", "joint_encoder", "joint_posterior"}) {
-    const auto found = named_children().find(part);
-    if (!found) continue;
-    for (auto& parameter : (*found)->parameters()) parameters.push_back(parameter);
+  for (const auto& item : named_parameters()) {
+    const auto below = [&](const std::string& path) { return item.key().starts_with(path + "."); };
+    if (std::any_of(paths.begin(), paths.end(), below)) parameters.push_back(item.value());
   }
   return parameters;
+}
+
+std::vector<Tensor> MultimodalVae::inference_parameters() {
+  return parameters_at({"encoder", "posterior", "private_posterior", "joint_encoder", "joint_posterior"});
+}
+
+std::vector<Tensor> MultimodalVae::encoder_parameters(const std::string& expert) {
+  if (expert == kJointExpert) return parameters_at({"joint_encoder", "joint_posterior"});
+  modality(expert);
+  return parameters_at({"encoder." + expert, "posterior." + expert, "private_posterior." + expert});
 }
 
 MultimodalVae::Modality& MultimodalVae::shown() const {

@@ -12,6 +12,7 @@
 #include "elbo/objectives/mvtcae.h"
 #include "elbo/objectives/piwae.h"
 #include "elbo/objectives/subset_elbo.h"
+#include "elbo/objectives/telbo.h"
 #include "elbo/objectives/vq.h"
 
 namespace elbo {
@@ -34,6 +35,7 @@ Catalog<Objective, Model&, const ObjectiveContext&>& objectives() {
           .add<MvtcaeConfig>("mvtcae", "Hwang et al. 2021 (NeurIPS), eq. 10", on_multimodal(make_mvtcae))
           .add<PiwaeConfig>("piwae", "Rainforth et al. 2018, partially (PIWAE)", on_variational(make_piwae))
           .add<SubsetElboConfig>("subset_elbo", "Wu & Goodman 2018 (arXiv:1802.05335), eq. 5", on_multimodal(make_subset_elbo))
+          .add<TelboConfig>("telbo", "Vedantam et al. 2018 (arXiv:1705.10762)", on_multimodal(make_telbo))
           .add<VqObjectiveConfig>("vq", "van den Oord et al. 2017, eq. 3", on_quantized(make_vq_objective));
   return catalog;
 }

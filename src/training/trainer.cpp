@@ -63,8 +63,8 @@ void check_phases(const std::vector<Phase>& phases) {
   std::set<std::string> names;
   for (const auto& phase : phases) {
     if (!names.insert(phase.name).second) throw UsageError("two phases of the objective are called '" + phase.name + "'");
-    if (phase.every < 1 || phase.from_step < 0 || !phase.losses) {
-      throw UsageError("phase '" + phase.name + "' needs losses, every >= 1 and from_step >= 0");
+    if (phase.every < 1 || phase.from_step < 0 || phase.until_step <= phase.from_step || !phase.losses) {
+      throw UsageError("phase '" + phase.name + "' needs losses, every >= 1, from_step >= 0 and until_step after it");
     }
   }
 }

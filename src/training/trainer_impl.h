@@ -14,7 +14,9 @@ struct ActivePhase {
   std::vector<Tensor> gradients = {};
   std::shared_ptr<Optimizer> optimizer = nullptr;
 
-  bool is_active(int64_t step) const { return step >= phase.from_step && (step - phase.from_step) % phase.every == 0; }
+  bool is_active(int64_t step) const {
+    return step >= phase.from_step && step < phase.until_step && (step - phase.from_step) % phase.every == 0;
+  }
 };
 
 /// The terms of some rows of a batch, detached.

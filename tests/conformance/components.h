@@ -31,8 +31,15 @@ inline std::string settings(const std::string& component) {
       {"data/shapes_paths", "{rows: 60, size: 16}"},
       {"data/table", "{path: x.csv, columns: [{name: a}, {name: b, type: category}, {name: c, type: count}], label: d}"},
       {"model/multimodal_vae", "{modalities: {x: {}, label: {likelihood: {type: categorical}}}}"},
+      {"model/vq_vae", R"({encoder: {type: residual_conv, channels: [6, 8], residual_blocks: 1, residual_channels: 4},
+                           decoder: {type: residual_conv, channels: [6, 8], residual_blocks: 1, residual_channels: 4},
+                           quantizer: {type: vq, codes: 12, code_size: 4}})"},
       {"prior/laplace", "{learn_scale: false}"},  // its scales start the same for every seed
       {"prior/normal", "{spread: 0.5}"},          // the same for every seed without
+      {"quantizer/gaussian_quant", "{codes: 64, code_size: 4, groups: 2}"},  // smaller than the defaults, to be quick
+      {"quantizer/multi_group", "{codes: 64, code_size: 4}"},
+      {"quantizer/product", "{groups: 2, quantizer: {type: ema, codes: 16, code_size: 4}}"},
+      {"quantizer/residual", "{levels: 2, quantizer: {type: ema, codes: 16, code_size: 4}}"},
   };
   const auto found = needed.find(component);
   return found == needed.end() ? "{}" : found->second;
@@ -66,7 +73,7 @@ inline const std::vector<std::string>& module_axes() {
 }
 /// Walked by the other files of this folder, each of which names its own.
 inline const std::vector<std::string>& other_axes() {
-  static const std::vector<std::string> axes = {"aggregator", "data", "metric", "optimizer", "schedule"};
+  static const std::vector<std::string> axes = {"aggregator", "data", "metric", "optimizer", "quantizer", "schedule"};
   return axes;
 }
 

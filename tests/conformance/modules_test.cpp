@@ -13,6 +13,8 @@
 #include "elbo/models/conditions.h"
 #include "elbo/nn/network.h"
 #include "elbo/objectives/elbo.h"
+#include "elbo/objectives/vq.h"
+#include "elbo/training/check.h"
 #include "elbo/training/checkpoint.h"
 #include "support/tensors.h"
 
@@ -210,7 +212,7 @@ std::function<Tensor(int64_t, at::Device)> loss_of(const std::shared_ptr<Model>&
         total = total + route.loss.mean();
       }
       if (terms.batch_loss.defined()) {
-        EXPECT_TRUE(objective->couples_batch());
+        EXPECT_FALSE(batch_coupling(*model, *objective).empty());
         check_shape(terms.batch_loss, {}, "batch loss");
         total = total + terms.batch_loss;
       }
@@ -227,18 +229,54 @@ std::function<Tensor(int64_t, at::Device)> loss_of(const std::shared_ptr<Model>&
   };
 }
 
-Specimen model(const std::string& name, Stream& init) {
+/// What a model gives that one sees.
+void look_at(Model& model, int64_t step, at::Device device) {
+  const torch::NoGradGuard no_grad;
+  HostNoise noise(step, device);
+  const auto batch = image_batch(step, device);
+  if (auto* can = dynamic_cast<Samples*>(&model)) {
+    check_shape(can->sample(conditions_for(*can, kImageAndLabel, 3, {}, device), 1, noise), {3, 1, 8, 8}, "samples");
+  }
+  if (auto* can = dynamic_cast<Reconstructs*>(&model)) check_shape(can->reconstruct(batch), {kB, 1, 8, 8}, "x");
+  if (auto* can = dynamic_cast<Encodes*>(&model)) {
+    EXPECT_EQ(can->encode(batch).size(0), kB);
+  }
+}
+
+Specimen quantized_model(const std::shared_ptr<Model>& made, Quantized& quantized, at::Device device) {
+  const auto objective = make_vq_objective({}, quantized, {.device = device});
+  const auto loss = loss_of(made, objective);
+  return {made, [made, &quantized, loss](int64_t step, at::Device where) {
+            const auto batch = image_batch(step, where);
+            const auto codes = quantized.codes(batch);
+            const auto quantizers = quantized.quantizers();
+            EXPECT_EQ(codes.size(), quantizers.size());
+            std::vector<Tensor> values;
+            for (size_t i = 0; i < codes.size(); ++i) {
+              EXPECT_EQ(codes[i].scalar_type(), at::kLong);
+              EXPECT_EQ(codes[i].size(0), kB);
+              EXPECT_EQ(codes[i].size(-1), quantizers[i]->code_space().groups());
+              values.push_back(quantizers[i]->decode(codes[i]));
+            }
+            EXPECT_EQ(log_likelihood(quantized.decode(values, batch)).sizes(), Shape{kB});
+            look_at(*made, step, where);
+            return loss(step, where);
+          }};
+}
+
+Specimen model(const std::string& name, Stream& init, at::Device device) {
   const auto& spec = kImageAndLabel;
-  const auto made = build(models(), name, ModelContext{.spec = spec, .init = init});
+  const auto made = build(models(), name, ModelContext{.spec = spec, .init = init, .device = device});
   EXPECT_FALSE(made->family().empty());
   EXPECT_FALSE(made->summary().empty());
+  if (auto* quantized = dynamic_cast<Quantized*>(made.get())) return quantized_model(made, *quantized, device);
   auto* variational = dynamic_cast<Variational*>(made.get());
   if (!variational) throw UsageError("model " + name + " is of a family that this walk knows no objective for: teach it one");
   const auto objective = make_elbo({.kl = KlEstimator::monte_carlo}, *variational, {});
   const auto loss = loss_of(made, objective);
-  return {made, [made, variational, loss, &spec](int64_t step, at::Device device) {
-            HostNoise noise(step, device);
-            const auto batch = image_batch(step, device);
+  return {made, [made, variational, loss](int64_t step, at::Device where) {
+            HostNoise noise(step, where);
+            const auto batch = image_batch(step, where);
             const auto latents = variational->infer(batch, kK, noise);
             for (const auto& layer : latents.layers) {
               EXPECT_EQ(layer.z.size(-3), kK);
@@ -247,16 +285,8 @@ Specimen model(const std::string& name, Stream& init) {
             }
             EXPECT_EQ(log_likelihood(variational->decode(latents, batch)).size(-1), kB);
             EXPECT_FALSE(variational->inference_parameters().empty());
-            const torch::NoGradGuard no_grad;
-            if (auto* can = dynamic_cast<Samples*>(made.get())) {
-              check_shape(can->sample(conditions_for(*can, spec, 3, {}, device), 1, noise), {3, 1, 8, 8}, "samples");
-            }
-            if (auto* can = dynamic_cast<Reconstructs*>(made.get())) check_shape(can->reconstruct(batch), {kB, 1, 8, 8}, "x");
-            if (auto* can = dynamic_cast<Encodes*>(made.get())) {
-              EXPECT_EQ(can->encode(batch).size(0), kB);
-            }
-            const torch::AutoGradMode grad(true);
-            return loss(step, device);
+            look_at(*made, step, where);
+            return loss(step, where);
           }};
 }
 
@@ -276,6 +306,8 @@ Trained model_for(const std::string& objective) {
       {"mm_jsd", multimodal("aggregation: {type: moe}, private_size: 2")},
       {"mmvae_plus", multimodal("aggregation: {type: moe}, private_size: 2")},
       {"mvtcae", multimodal("aggregation: {type: poe, prior_expert: none}")},
+      {"vq", {.model = "vq_vae", .settings = settings("model/vq_vae")}},
+      {"telbo", multimodal("aggregation: {type: joint}")},
       {"subset_elbo", multimodal("aggregation: {type: poe}, private_size: 2")},
   };
   const auto found = others.find(objective);
@@ -288,7 +320,8 @@ Specimen objective(const std::string& name, Stream& init, at::Device device) {
   Problems problems;
   config->read(parse_yaml(trained.settings, name), "model", problems, nullptr);
   problems.throw_if_any();
-  const auto made_model = models().make_from(trained.model, *config, ModelContext{.spec = kImageAndLabel, .init = init});
+  const auto made_model =
+      models().make_from(trained.model, *config, ModelContext{.spec = kImageAndLabel, .init = init, .device = device});
   made_model->to(device);
   const auto made = build(objectives(), name, *made_model, ObjectiveContext{.device = device});
   struct Both : torch::nn::Module {};
@@ -300,11 +333,12 @@ Specimen objective(const std::string& name, Stream& init, at::Device device) {
 
 Specimen specimen(const Component& component, uint64_t seed, at::Device device = at::kCPU) {
   using Make = Specimen (*)(const std::string&, Stream&);
-  static const std::map<std::string, Make> makers = {{"decoder", decoder}, {"encoder", encoder},     {"likelihood", likelihood},
-                                                     {"model", model},     {"posterior", posterior}, {"prior", prior}};
+  static const std::map<std::string, Make> makers = {
+      {"decoder", decoder}, {"encoder", encoder}, {"likelihood", likelihood}, {"posterior", posterior}, {"prior", prior}};
   Stream init(seed, "init", at::kCPU);
-  auto made =
-      component.axis == "objective" ? objective(component.name, init, device) : makers.at(component.axis)(component.name, init);
+  auto made = component.axis == "objective" ? objective(component.name, init, device)
+              : component.axis == "model"   ? model(component.name, init, device)
+                                            : makers.at(component.axis)(component.name, init);
   made.module->to(device);
   return made;
 }

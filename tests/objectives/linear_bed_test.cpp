@@ -1,5 +1,7 @@
 #include "support/linear_bed.h"
 
+#include <torch/optim/adam.h>
+
 #include "elbo/aggregators/moe.h"
 #include "elbo/aggregators/mopoe.h"
 #include "elbo/aggregators/poe.h"
@@ -166,6 +168,37 @@ TEST(LinearBed, ConditionalLikelihoodsAreThoseOfTheSchurComplement) {
         -0.5 * ((centred * solved).sum(1) + torch::logdet(covariance) + static_cast<double>(size) * std::log(2 * M_PI));
     expect_close(ratio, expected, 1e-9);
   }
+}
+
+/// Maps, scales and encoders learned from 10,000 rows: the test ELBO comes within 0.02 nat of the true log p(x).
+TEST(SlowLinearBed, LearnsTheModelThatMadeTheData) {
+  const LinearBed truth(aggregation("poe", PoeConfig{}), kFactors);
+  const auto train = truth.draw(10000, 1), test = truth.draw(2000, 2);
+  const LinearBed::Options learned = {.variance = DecoderVariance::learned};
+  const LinearBed bed(aggregation("poe", PoeConfig{}), kFactors, learned);
+  Stream start(4, "start", at::kCPU, 0, torch::kDouble);
+  for (auto& item : bed.model->named_parameters()) {
+    bed.set(item.key(), item.key().starts_with("likelihood") ? torch::zeros_like(item.value())
+                                                             : 0.3 * start.normal(item.value().sizes(), {}));
+  }
+  const auto objective = make_elbo({}, *bed.model, {});
+  torch::optim::Adam optimizer(bed.model->parameters(), torch::optim::AdamOptions(1e-2));
+  TestStep random(3);
+  constexpr int64_t kSteps = 4000, kBatch = 250;
+  const double before = (truth.log_evidence(test) - exact_elbo(bed, test)).mean().item<double>();
+  for (int64_t i = 0; i < kSteps; ++i) {
+    static_cast<torch::optim::AdamOptions&>(optimizer.param_groups()[0].options())
+        .lr(1e-2 * 0.5 * (1 + std::cos(M_PI * static_cast<double>(i) / kSteps)));
+    Batch batch{.fields = {}, .index = torch::arange(kBatch)};
+    const auto first = i * kBatch % 10000;
+    for (const auto& [name, field] : train.fields) batch.fields[name] = {.value = field.value.narrow(0, first, kBatch)};
+    optimizer.zero_grad();
+    losses_with(*objective, batch, random.noise).loss.mean().backward();
+    optimizer.step();
+  }
+  const double after = (truth.log_evidence(test) - exact_elbo(bed, test)).mean().item<double>();
+  EXPECT_GT(before, 1);
+  EXPECT_LT(std::abs(after), 0.02);
 }
 
 }  // namespace elbo::linear_bed_test

@@ -1,5 +1,6 @@
-#include <gtest/gtest.h>
+#include "multimodal_kit.h"
 
+#include <gtest/gtest.h>
 #include "elbo/aggregators/joint.h"
 #include "elbo/aggregators/poe.h"
 #include "elbo/base/error.h"
@@ -8,49 +9,15 @@
 #include "elbo/objectives/dmvae.h"
 #include "elbo/objectives/elbo.h"
 #include "elbo/objectives/iwae.h"
-#include "elbo/objectives/jmvae.h"
 #include "elbo/objectives/mm_jsd.h"
 #include "elbo/objectives/mmvae_plus.h"
 #include "elbo/objectives/mvtcae.h"
 #include "elbo/objectives/subset_elbo.h"
 #include "support/gradients.h"
-#include "support/linear_bed.h"
 
 namespace elbo::multimodal_objectives_test {
 
-constexpr auto kFactors = LinearBed::Encodes::likelihood_factors;
-constexpr auto kPosteriors = LinearBed::Encodes::posteriors;
-constexpr int64_t kB = 5, kSigma = 6;
-
-AggregatorChoice poe(PriorExpert prior_expert) { return aggregation("poe", PoeConfig{.prior_expert = prior_expert}); }
-
-LossTerms with_noise(Objective& objective, const Batch& batch, Noise& noise) {
-  TestStep test;
-  Step step{.noise = noise, .streams = test.streams, .collective = test.collective};
-  return objective.losses(batch, step);
-}
-/// Both integrals exact.
-LossTerms exact(Objective& objective, const Batch& batch) {
-  SigmaPoints noise;
-  return with_noise(objective, batch, noise);
-}
-LossTerms drawn_losses(Objective& objective, const Batch& batch, uint64_t seed = 1) {
-  TestStep test(seed);
-  return with_noise(objective, batch, test.noise);
-}
-DistributionPtr all_posterior(const LinearBed& bed, const Batch& batch) {
-  return bed.model->posterior(batch, bed.model->experts(batch, bed.all())).layers[0].q;
-}
-Tensor evidence_given(const LinearBed& bed, const Batch& batch, std::vector<size_t> of) { return bed.log_evidence(batch, of); }
-
-std::string refusal(const std::function<void()>& run) {
-  try {
-    run();
-  } catch (const ConfigError& error) {
-    return error.what();
-  }
-  return "nothing";
-}
+using namespace multimodal_kit;
 
 // ---- mvtcae
 
@@ -292,48 +259,6 @@ TEST(MmJsd, WeightsAreThoseGivenOrRefused) {
             }),
             "this objective: objective.weights must name m0, m1, prior and add up to 1");
   EXPECT_THROW(loss({{"m0", 0.5}, {"m1", 0.5}, {"prior", 0.5}}), ConfigError);
-}
-
-// ---- jmvae
-
-TEST(Jmvae, IsTheEvidencePlusTheDivergencesFromTheJointPosterior) {
-  const LinearBed bed(aggregation("joint", JointConfig{}), kPosteriors);
-  const auto batch = bed.draw(kB);
-  const auto losses = exact(*make_jmvae({.alpha = 0.3, .samples = kSigma}, *bed.model, {}), batch);
-  auto divergences = torch::zeros({kB}, torch::kDouble);
-  for (const auto m : bed.every()) divergences += kl(*bed.exact(batch, bed.every()), *bed.exact(batch, {m}));
-  expect_close(term(losses, "bound"), bed.log_evidence(batch), 1e-10);
-  expect_close(term(losses, "unimodal_kl"), divergences, 1e-10);
-  expect_close(losses.loss, -bed.log_evidence(batch) + 0.3 * divergences, 1e-10);
-}
-
-/// The best q_m under E_x KL(q(z | x) || q_m) is the exact p(z | x_m): there the expected gradient is 0, and only there.
-TEST(Jmvae, UnimodalEncodersAreBestAtTheExactPosteriors) {
-  const LinearBed bed(aggregation("joint", JointConfig{}), kPosteriors);
-  const auto batch = bed.draw(100000);
-  const auto q = bed.exact(batch, bed.every());
-  const auto gradient = [&](const std::string& path) {
-    const auto parameter = bed.parameter(path);
-    const auto r = bed.model->experts(batch, {"m0"})[0].distribution();
-    return torch::autograd::grad({kl(*q, *r).mean()}, {parameter})[0];
-  };
-  for (const std::string path : {"posterior.m0.mean.bias", "posterior.m0.log_var.bias"}) {
-    EXPECT_LT(gradient(path).abs().max().item<double>(), 0.02) << path;
-    const auto right = bed.parameter(path).detach().clone();
-    bed.set(path, right + 0.2);
-    EXPECT_GT(gradient(path).abs().min().item<double>(), 0.05) << path;
-    bed.set(path, right);
-  }
-}
-
-TEST(Jmvae, NeedsTheNetworksItTrains) {
-  const LinearBed product(poe(PriorExpert::none), kPosteriors),
-      alone(aggregation("joint", JointConfig{.unimodal_encoders = false}), kPosteriors);
-  EXPECT_EQ(
-      refusal([&] { make_jmvae({}, *product.model, {.objective = "objective 'jmvae'", .model = "model 'multimodal_vae'"}); }),
-      "objective 'jmvae' needs model.aggregation joint; model 'multimodal_vae' has poe");
-  EXPECT_EQ(refusal([&] { make_jmvae({}, *alone.model, {}); }),
-            "this objective trains encoders of each modality: set model.aggregation.unimodal_encoders: true");
 }
 
 // ---- mmvae_plus

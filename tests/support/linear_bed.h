@@ -36,6 +36,7 @@ class LinearBed {
     std::vector<int64_t> sizes = {4, 5, 6};
     std::vector<double> scales = {0.7, 0.5, 0.9};
     int64_t private_size = 0;
+    DecoderVariance variance = DecoderVariance::fixed;
   };
   /// What the encoders say: a factor q(z | x_m) / p(z), or the exact q(z | x_m).
   enum class Encodes { likelihood_factors, posteriors };
@@ -51,7 +52,7 @@ class LinearBed {
       auto& modality = config.modalities[name(m)];
       modality.encoder.set("mlp", MlpConfig{.hidden = {}});
       modality.decoder.set("mlp", MlpConfig{.hidden = {}});
-      modality.likelihood.set("normal", NormalLikelihoodConfig{.scale = options.scales[m]});
+      modality.likelihood.set("normal", NormalLikelihoodConfig{.scale = options.scales[m], .variance = options.variance});
       spec[name(m)] = {.shape = {options.sizes[m]}, .kind = ValueKind::real};
     }
     Stream init(1, "init", at::kCPU);

@@ -98,6 +98,31 @@ TEST(TrainerStep, PhasesRunInOrderEachOnTheCurrentParameters) {
   EXPECT_EQ(kit.objective->critic[0].item<float>(), -0.5f) << "only its own phase moves the critic";
 }
 
+TEST(TrainerStep, APhaseThatIsOverLeavesItsParametersToTheBit) {
+  Kit kit;
+  std::vector<std::string> calls;
+  kit.objective->make_phases = [&](AnyObjective& objective) {
+    const auto named = [&](const std::string& name, const Tensor& parameter) {
+      return phase_of(name, {parameter}, [&calls, &objective, name](const Batch& batch, Step& step) {
+        calls.push_back(name + " " + std::to_string(step.index));
+        return objective.losses(batch, step);
+      });
+    };
+    auto first = named("first", kit.model->encoder), second = named("second", kit.model->decoder);
+    first.until_step = second.from_step = 2;
+    return std::vector<Phase>{first, second};
+  };
+  Trainer trainer(kit.parts());
+  trainer.step();
+  trainer.step();
+  const auto encoder = kit.model->encoder.detach().clone(), decoder = kit.model->decoder.detach().clone();
+  trainer.step();
+  trainer.step();
+  EXPECT_THAT(calls, ElementsAre("first 0", "first 1", "second 2", "second 3"));
+  EXPECT_TRUE(torch::equal(kit.model->encoder, encoder));
+  EXPECT_FALSE(torch::equal(kit.model->decoder, decoder));
+}
+
 TEST(TrainerStep, ParametersOfNoPhaseGetNoGradient) {
   Kit kit;
   kit.objective->make_phases = [&](AnyObjective& objective) {

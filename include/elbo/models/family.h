@@ -66,6 +66,8 @@ class Multimodal {
   /// q(z | experts), and where there are private latents a layer "private.NAME" of every modality: from its encoder where it is
   /// given and present, else from the prior. Nothing is drawn.
   virtual Latents posterior(const Batch& batch, const std::vector<Expert>& experts) = 0;
+  /// The parameters of an expert's encoder and heads: of a modality, or kJointExpert.
+  virtual std::vector<Tensor> encoder_parameters(const std::string& expert) = 0;
   /// p(z) or, by a layer's name, p of private latents.
   virtual DistributionPtr prior_of(const std::string& layer, int64_t B) = 0;
   /// As generation does it: a component of q(z | x_given) a row and sample. Shapes: z [K, B, D].
@@ -132,7 +134,8 @@ constexpr auto enum_names(Strata) {
 /// log of the mean over samples (and strata) of exp(log_w). Shapes: [K, B] or [S, K, B] -> [B].
 Tensor log_mean_exp(const Latents& latents, const Tensor& log_w, Strata strata = Strata::together);
 
-/// The share of each sample in the gradient of log_mean_exp: w / sum w, over all strata or within each. Detached. Shapes: as log_w.
+/// The share of each sample in the gradient of log_mean_exp: w / sum w, over all strata or within each. Detached. Shapes: as
+/// log_w.
 Tensor normalised_weights(const Latents& latents, const Tensor& log_w, Strata strata = Strata::together);
 
 }  // namespace elbo

@@ -88,6 +88,7 @@ class MultimodalVae final : public Model,
   const Aggregator& aggregator() const override { return *aggregator_; }
   std::vector<Expert> experts(const Batch& batch, const Subset& given) override;
   Latents posterior(const Batch& batch, const std::vector<Expert>& experts) override;
+  std::vector<Tensor> encoder_parameters(const std::string& expert) override;
   DistributionPtr prior_of(const std::string& layer, int64_t B) override;
   Latents condition(const Batch& batch, const Subset& given, int64_t K, Noise& noise) override;
   std::vector<Observation> decode(const Latents& latents, const Batch& batch, const Subset& targets) override;
@@ -103,6 +104,8 @@ class MultimodalVae final : public Model,
   Modality& modality(const std::string& name) const;
   /// Where all are present.
   Expert joint_expert(const Batch& batch);
+  /// Of the submodules at these paths, those that there are.
+  std::vector<Tensor> parameters_at(const std::vector<std::string>& paths);
   /// The likelihood's parameters. Shapes: z [..., D], own [..., W] -> [..., parameter_shape...].
   Tensor decoded_parameters(Modality& part, const Tensor& z, const Tensor& own);
   /// The modality that the abilities are about.

@@ -2,6 +2,7 @@
 #include <torch/nn/module.h>
 
 #include <functional>
+#include <limits>
 
 #include "elbo/config/catalog.h"
 #include "elbo/config/choice.h"
@@ -38,6 +39,7 @@ struct Phase {
   std::vector<Tensor> parameters = {};
   int64_t every = 1;
   int64_t from_step = 0;
+  int64_t until_step = std::numeric_limits<int64_t>::max();  // the first step without it
   bool capturable = true;
   std::function<LossTerms(const Batch&, Step&)> losses = {};
 };
