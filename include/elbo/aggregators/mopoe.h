@@ -1,17 +1,7 @@
 #pragma once
-#include <variant>
-
-#include "elbo/aggregators/aggregator.h"
+#include "elbo/aggregators/subsets.h"
 
 namespace elbo {
-
-/// Families of subsets by a word.
-enum class Subsets { all, singles, full };
-constexpr auto enum_names(Subsets) {
-  using namespace std::string_view_literals;
-  return std::array{std::pair{"all"sv, Subsets::all}, std::pair{"singles"sv, Subsets::singles},
-                    std::pair{"full"sv, Subsets::full}};
-}
 
 /// Of which subsets q(z | x_A) is made where not all modalities are asked for.
 enum class GivenSubset {
@@ -28,7 +18,7 @@ constexpr auto enum_names(GivenSubset) {
 /// Source: Sutter et al. 2021 (arXiv:2105.02470), eq. 3; their code has the prior as an expert of the full product only.
 struct MopoeConfig {
   PriorExpert prior_expert = PriorExpert::full_only;
-  std::variant<Subsets, std::vector<Subset>> subsets = Subsets::all;
+  SubsetChoice subsets = Subsets::all;
   GivenSubset given = GivenSubset::mixture;
 
   template <class F>

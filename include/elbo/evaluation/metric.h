@@ -1,4 +1,5 @@
 #pragma once
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -6,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "elbo/aggregators/subsets.h"
 #include "elbo/config/catalog.h"
 #include "elbo/data/dataset.h"
 #include "elbo/evaluation/granule_noise.h"
@@ -56,6 +58,9 @@ struct EvaluationContext {
   PlacedNoise* noise = nullptr;         // nullptr = GranuleNoise(seed, device)
   PlacedNoise* elbo_noise = nullptr;    // what metric `elbo` draws from instead: a RecordingNoise for --save-noise
   std::function<void(const EvaluationProgress&)> progress = {};
+  /// Which subsets the metrics of models of several modalities look at; unset = what is usual with each of them.
+  std::optional<SubsetChoice> subsets = std::nullopt;
+  std::filesystem::path cache = {};  // where classifiers trained for a metric are kept between evaluations; empty = nowhere
 };
 
 /// Measures a model on a split. While it does, gradients are off and model and objective are in evaluation mode.
