@@ -80,21 +80,55 @@ class ConvVae(nn.Module):
         return (reconstruction + kl) / x.shape[0]
 
 
+class ResidualBlock(nn.Module):
+    def __init__(self, channels, inner):
+        super().__init__()
+        self.layers = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, inner, 3, 1, 1), nn.ReLU(), nn.Conv2d(inner, channels, 1))
+
+    def forward(self, x):
+        return x + self.layers(x)
+
+
+class VqVae(nn.Module):
+    """3x32x32 to 8x8 of 512 codes, normal pixels of scale 0.1; the codebook is vector-quantize-pytorch's, of moving averages."""
+
+    def __init__(self, channels=128, inner=32, codes=512, code_size=64):
+        from vector_quantize_pytorch import VectorQuantize
+        super().__init__()
+        half = channels // 2
+        self.encoder = nn.Sequential(nn.Conv2d(3, half, 4, 2, 1), nn.ReLU(), nn.Conv2d(half, channels, 4, 2, 1), nn.ReLU(),
+                                     nn.Conv2d(channels, channels, 3, 1, 1), ResidualBlock(channels, inner),
+                                     ResidualBlock(channels, inner), nn.ReLU(), nn.Conv2d(channels, code_size, 1))
+        self.quantizer = VectorQuantize(dim=code_size, codebook_size=codes, decay=0.99, commitment_weight=1.0,
+                                        accept_image_fmap=True, rotation_trick=False)
+        self.decoder = nn.Sequential(nn.Conv2d(code_size, channels, 3, 1, 1), ResidualBlock(channels, inner),
+                                     ResidualBlock(channels, inner), nn.ReLU(), nn.ConvTranspose2d(channels, half, 4, 2, 1),
+                                     nn.ReLU(), nn.ConvTranspose2d(half, 3, 4, 2, 1))
+
+    def forward(self, x):
+        tokens = self.encoder(x)
+        values, _, commitment = self.quantizer(tokens)
+        reconstruction = 50 * F.mse_loss(self.decoder(values), x, reduction="sum")
+        return reconstruction / x.shape[0] + 0.25 * tokens[0].numel() * commitment.sum()
+
+
 def binary(root):
     return torch.from_numpy(np.load(os.path.join(root, "grey.npz"))["x"]).flatten(1).float().div_(255).ge(0.5).float()
 
 
-def colour(root):
-    return torch.from_numpy(np.load(os.path.join(root, "colour.npz"))["x"]).float().div_(255)
+def colour(root, name="colour.npz"):
+    return torch.from_numpy(np.load(os.path.join(root, name))["x"]).float().div_(255)
 
 
-CASES = {"vae": (Vae, binary, 128), "iwae": (Iwae, binary, 20), "conv_vae": (ConvVae, colour, 64)}
+CASES = {"vae": (Vae, binary, 128), "iwae": (Iwae, binary, 20), "conv_vae": (ConvVae, colour, 64),
+         "vq_vae": (VqVae, lambda root: colour(root, "colour32.npz"), 64)}
 
 
 def write_data(root):
     random = np.random.default_rng(1)
     np.savez(os.path.join(root, "grey.npz"), x=random.integers(0, 256, (20000, 1, 28, 28), dtype=np.uint8))
     np.savez(os.path.join(root, "colour.npz"), x=random.integers(0, 256, (4000, 3, 64, 64), dtype=np.uint8))
+    np.savez(os.path.join(root, "colour32.npz"), x=random.integers(0, 256, (10000, 3, 32, 32), dtype=np.uint8))
 
 
 def peak_megabytes():
@@ -106,7 +140,7 @@ def main():
     if sys.argv[1] == "write_data":
         return write_data(sys.argv[2])
     case, root, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    channels_last = case == "conv_vae" and os.environ.get("BENCH_CHANNELS_LAST", "1") == "1"
+    channels_last = case in ("conv_vae", "vq_vae") and os.environ.get("BENCH_CHANNELS_LAST", "1") == "1"
     device = sys.argv[4] if len(sys.argv) > 4 else "cpu"
     torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = True
