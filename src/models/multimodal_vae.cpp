@@ -36,7 +36,7 @@ struct MultimodalVae::Modality {
 
 namespace {
 
-const FieldSpec& field_of(const DataSpec& spec, const std::string& modality, const std::string& field) {
+const FieldSpec& spec_of(const DataSpec& spec, const std::string& modality, const std::string& field) {
   if (const auto found = spec.find(field); found != spec.end()) return found->second;
   std::vector<std::string> names;
   for (const auto& [name, ignored] : spec) names.push_back(name);
@@ -75,7 +75,7 @@ MultimodalVae::MultimodalVae(const MultimodalVaeConfig& config, const ModelConte
   for (const auto& [name, modality] : config.modalities) {
     names_.push_back(name);
     const auto field = modality.field.empty() ? name : modality.field;
-    parts_[name] = std::make_shared<Modality>(name, field, field_of(context.spec, name, field));
+    parts_[name] = std::make_shared<Modality>(name, field, spec_of(context.spec, name, field));
     largest = std::max(largest, num_numbers(parts_[name]->spec));
   }
   if (names_.empty()) throw ConfigError("model.modalities is empty, expected at least one modality");
@@ -144,6 +144,8 @@ MultimodalVae::Modality& MultimodalVae::modality(const std::string& name) const 
   if (const auto found = parts_.find(name); found != parts_.end()) return *found->second;
   throw UsageError(text("'", name, "' is no modality of this model", did_you_mean(name, names_, "it has " + join(names_, ", "))));
 }
+
+std::string MultimodalVae::field_of(const std::string& name) const { return modality(name).field; }
 
 std::vector<Expert> MultimodalVae::experts(const Batch& batch, const Subset& given) {
   std::vector<Expert> found;

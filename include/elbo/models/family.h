@@ -60,6 +60,8 @@ class Multimodal {
   /// Sorted by name.
   virtual const Subset& modalities() const = 0;
   virtual const Aggregator& aggregator() const = 0;
+  /// The field of a batch that holds the modality.
+  virtual std::string field_of(const std::string& modality) const { return modality; }
 
   /// Runs the encoders of these modalities, and no others, once. With a joint encoder, that one too where all are given.
   virtual std::vector<Expert> experts(const Batch& batch, const Subset& given) = 0;

@@ -86,6 +86,7 @@ class MultimodalVae final : public Model,
 
   const Subset& modalities() const override { return names_; }
   const Aggregator& aggregator() const override { return *aggregator_; }
+  std::string field_of(const std::string& modality) const override;
   std::vector<Expert> experts(const Batch& batch, const Subset& given) override;
   Latents posterior(const Batch& batch, const std::vector<Expert>& experts) override;
   std::vector<Tensor> encoder_parameters(const std::string& expert) override;
