@@ -23,11 +23,11 @@ class Iwae final : public Objective {
   Iwae(const IwaeConfig& config, Variational& model) : config_(config), model_(model) {}
 
   LossTerms losses(const Batch& batch, Step& step) override {
-    const bool live = config_.estimator == GradientEstimator::standard;
+    const bool live = config_.estimator == PathwiseEstimator::standard;
     const auto drawn = detail::importance_samples(model_, batch, config_.samples, step.noise,
                                                   live ? PosteriorGradient::live : PosteriorGradient::detached);
     const auto loss = -log_mean_exp(drawn.latents, drawn.log_w, config_.mixture);  // [B]; its gradient is sum_k w~_k dlog w_k
-    if (config_.estimator == GradientEstimator::dreg && torch::GradMode::is_enabled()) {
+    if (config_.estimator == PathwiseEstimator::dreg && torch::GradMode::is_enabled()) {
       weight_gradient_of_latents(drawn.latents, normalised_weights(drawn.latents, drawn.log_w, config_.mixture));
     }
     const torch::NoGradGuard no_grad;
@@ -45,7 +45,7 @@ class Iwae final : public Objective {
 }  // namespace
 
 std::shared_ptr<Objective> make_iwae(const IwaeConfig& config, Variational& model, const ObjectiveContext&) {
-  if (config.estimator == GradientEstimator::stl && config.samples > 1) {
+  if (config.estimator == PathwiseEstimator::stl && config.samples > 1) {
     log_once("stl", "objective.estimator: stl is biased for samples > 1 (Tucker et al. 2019, section 3); dreg is not");
   }
   return std::make_shared<Iwae>(config, model);

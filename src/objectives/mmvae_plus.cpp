@@ -34,7 +34,7 @@ class MmvaePlus final : public Objective {
   }
 
   LossTerms losses(const Batch& batch, Step& step) override {
-    const bool live = config_.estimator == GradientEstimator::standard;
+    const bool live = config_.estimator == PathwiseEstimator::standard;
     const auto B = batch.size(), K = config_.samples;
     const auto& names = model_.modalities();
     const auto experts = model_.experts(batch, names);
@@ -62,7 +62,7 @@ class MmvaePlus final : public Objective {
     auto log_w = log_p + beta_.tensor() * shared.p->log_prob(shared.z) - beta_.tensor() * q->log_prob(shared.z);
     if (!own.empty()) log_w = log_w + beta_.tensor() * private_ratio(latents, own, live);
     const auto value = log_mean_exp(latents, log_w, Strata::apart);
-    if (config_.estimator == GradientEstimator::dreg && torch::GradMode::is_enabled()) {
+    if (config_.estimator == PathwiseEstimator::dreg && torch::GradMode::is_enabled()) {
       const auto weights = normalised_weights(latents, log_w, Strata::apart);
       weigh_gradient(shared.z, weights);
       for (int64_t n = 0; n < M; ++n) {

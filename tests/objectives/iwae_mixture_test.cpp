@@ -66,9 +66,9 @@ double gradient(const IwaeConfig& config, Nodes nodes) {
   return -model.mean.grad()[0].item<double>();
 }
 
-constexpr auto kStandard = GradientEstimator::standard;
-constexpr auto kDreg = GradientEstimator::dreg;
-constexpr auto kStl = GradientEstimator::stl;
+constexpr auto kStandard = PathwiseEstimator::standard;
+constexpr auto kDreg = PathwiseEstimator::dreg;
+constexpr auto kStl = PathwiseEstimator::stl;
 
 TEST(IwaeOfMixtures, WithOneSampleTheLooserGradientIsUnbiasedByEveryEstimator) {
   for (const auto estimator : {kStandard, kStl, kDreg}) {

@@ -13,9 +13,9 @@ LossTerms losses_of(Variational& model, const IwaeConfig& config, const Batch& b
   return make_iwae(config, model, {})->losses(batch, step);
 }
 
-constexpr auto kStandard = GradientEstimator::standard;
-constexpr auto kStl = GradientEstimator::stl;
-constexpr auto kDreg = GradientEstimator::dreg;
+constexpr auto kStandard = PathwiseEstimator::standard;
+constexpr auto kStl = PathwiseEstimator::stl;
+constexpr auto kDreg = PathwiseEstimator::dreg;
 
 TEST(Iwae, IsTheExactEvidenceForEveryKWhenThePosteriorIsExact) {
   LinearGaussian model(values({1, 1, -1, 1, 1, 1, 1, -1}, {4, 2}), values({0.1, -0.2, 0.3, 0.4}), 0.6);
@@ -110,7 +110,7 @@ TEST(Iwae, EstimatorsReportTheSameBound) {
 TEST(Iwae, EstimatorsLeaveTheModelsGradientAlone) {
   auto model = scalar_conjugate(0.6, 2.0 / 3);
   const auto batch = constant_batch(4, 1.0);
-  const auto gradient = [&](GradientEstimator estimator) {
+  const auto gradient = [&](PathwiseEstimator estimator) {
     const auto loss = losses_of(model, {.samples = 5, .estimator = estimator}, batch).loss.sum();
     return torch::autograd::grad({loss}, {model.W, model.b, model.prior_mean});
   };
@@ -122,7 +122,7 @@ TEST(Iwae, EstimatorsLeaveTheModelsGradientAlone) {
 }
 
 /// d loss / d mean of q, one estimate for each of B independent rows.
-Tensor mean_gradients(GradientEstimator estimator, int64_t K, int64_t B, uint64_t seed) {
+Tensor mean_gradients(PathwiseEstimator estimator, int64_t K, int64_t B, uint64_t seed) {
   TestStep test(seed);
   auto step = test.step();
   RowGaussian rows(B, 0.6, 2.0 / 3);
@@ -148,7 +148,7 @@ TEST(Iwae, StlIsBiasedForManySamplesAsDocumented) {
 }
 
 TEST(SlowIwae, DregSignalGrowsWithKWhileThePlainOneFalls) {
-  const auto signal_to_noise = [](GradientEstimator estimator, int64_t K, int64_t B) {
+  const auto signal_to_noise = [](PathwiseEstimator estimator, int64_t K, int64_t B) {
     const auto gradients = mean_gradients(estimator, K, B, 11);
     return std::abs(gradients.mean().item<double>()) / gradients.std().item<double>();
   };

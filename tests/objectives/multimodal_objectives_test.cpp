@@ -271,7 +271,7 @@ TEST(MmvaePlus, WithoutPrivateLatentsIsTheLooserBoundToTheBit) {
   const LinearBed bed(aggregation("moe"), kPosteriors);
   const auto batch = bed.draw(kB);
   for (const int64_t K : {1, 4}) {
-    for (const auto estimator : {GradientEstimator::standard, GradientEstimator::dreg}) {
+    for (const auto estimator : {PathwiseEstimator::standard, PathwiseEstimator::dreg}) {
       const auto plus = drawn_losses(*make_mmvae_plus({.samples = K, .estimator = estimator}, *bed.model, {}), batch);
       const auto iwae =
           drawn_losses(*make_iwae({.samples = K, .estimator = estimator, .mixture = Strata::apart}, *bed.model, {}), batch);

@@ -43,6 +43,7 @@ const std::vector<std::string> kAggregations = {"{type: poe}",
                                                 "{type: moe}",
                                                 "{type: mopoe}",
                                                 "{type: mopoe, prior_expert: none, subsets: [[x, v], [label], [v]]}",
+                                                "{type: mopoe, draw: one}",
                                                 "{type: joint}",
                                                 "{type: unimodal, modality: v}"};
 
@@ -54,7 +55,7 @@ std::vector<Number> bounds() {
   return {{"elbo", [](Variational& model) { return make_elbo({.samples = 2}, model, {}); }},
           {"iwae", [](Variational& model) { return make_iwae({.samples = 2}, model, {}); }},
           {"looser dreg", [](Variational& model) {
-             return make_iwae({.samples = 2, .estimator = GradientEstimator::dreg, .mixture = Strata::apart}, model, {});
+             return make_iwae({.samples = 2, .estimator = PathwiseEstimator::dreg, .mixture = Strata::apart}, model, {});
            }}};
 }
 Tensor loss_of(Variational& model, const Number& bound, const Batch& batch) {
@@ -101,6 +102,23 @@ TEST(MultimodalVae, MopoeOverSinglesIsMoeAndOverTheFullSetPoe) {
     expect_equal(loss("{type: mopoe, subsets: singles}"), loss("{type: moe}"));
     expect_equal(loss("{type: mopoe, subsets: full}"), loss("{type: poe}"));
   }
+}
+
+TEST(MultimodalVae, OneDrawARowHasTheBoundOfAllDrawsOnAverage) {
+  constexpr int64_t kCopies = 40'000;
+  auto batch = batch_of_three();
+  for (auto& [name, field] : batch.fields) {
+    field.value = field.value.narrow(0, 0, 1).expand(joined({kCopies}, field.value.sizes().slice(1)));
+  }
+  const auto bound = bounds().front();
+  const auto every = build(three("aggregation: {type: mopoe}")), one = build(three("aggregation: {type: mopoe, draw: one}"));
+  Stream noise(5, "noise", at::kCPU);
+  EXPECT_EQ(every->infer(batch, 2, noise).layers.front().z.sizes(), Shape({7, 2, kCopies, 4}));
+  EXPECT_EQ(one->infer(batch, 2, noise).layers.front().z.sizes(), Shape({2, kCopies, 4}));
+  const auto of_one = loss_of(*one, bound, batch);
+  const double standard_error = of_one.std().item<double>() / std::sqrt(static_cast<double>(kCopies));
+  EXPECT_GT(standard_error, 1e-4);
+  EXPECT_NEAR(of_one.mean().item<double>(), loss_of(*every, bound, batch).mean().item<double>(), 5 * standard_error);
 }
 
 /// Numbers of the strata in the opposite order.

@@ -5,11 +5,11 @@
 namespace elbo {
 
 /// How the encoder's gradient of an importance-weighted bound is estimated.
-enum class GradientEstimator { standard, stl, dreg };
-constexpr auto enum_names(GradientEstimator) {
-  return std::array{std::pair{std::string_view("standard"), GradientEstimator::standard},
-                    std::pair{std::string_view("stl"), GradientEstimator::stl},
-                    std::pair{std::string_view("dreg"), GradientEstimator::dreg}};
+enum class PathwiseEstimator { standard, stl, dreg };
+constexpr auto enum_names(PathwiseEstimator) {
+  return std::array{std::pair{std::string_view("standard"), PathwiseEstimator::standard},
+                    std::pair{std::string_view("stl"), PathwiseEstimator::stl},
+                    std::pair{std::string_view("dreg"), PathwiseEstimator::dreg}};
 }
 
 /// Importance-weighted bound: log of the mean over K samples of p(x, z_k) / q(z_k | x).
@@ -25,7 +25,7 @@ constexpr auto enum_names(GradientEstimator) {
 /// is unbiased for all of them.
 struct IwaeConfig {
   int64_t samples = 50;
-  GradientEstimator estimator = GradientEstimator::standard;
+  PathwiseEstimator estimator = PathwiseEstimator::standard;
   Strata mixture = Strata::together;
 
   template <class F>

@@ -28,7 +28,7 @@ struct MmvaePlusConfig {
   int64_t samples = 1;
   CrossReconstruction cross = CrossReconstruction::auxiliary_prior;
   ScheduledNumber beta = scheduled_number(1);
-  GradientEstimator estimator = GradientEstimator::standard;
+  PathwiseEstimator estimator = PathwiseEstimator::standard;
 
   template <class F>
   void fields(F& field) {
