@@ -1,5 +1,7 @@
 #include "elbo/distributions/logit_laplace_likelihood.h"
 
+#include <cmath>
+
 #include "elbo/distributions/logit_laplace.h"
 #include "field_kinds.h"
 
@@ -9,20 +11,33 @@ namespace {
 class LogitLaplaceLikelihood final : public Likelihood {
  public:
   LogitLaplaceLikelihood(const LogitLaplaceLikelihoodConfig& config, Shape shape)
-      : source_(*this, config.variance, config.scale, MeanActivation::identity, std::move(shape)) {}
+      : source_(*this, config.variance, config.scale, MeanActivation::identity, std::move(shape)),
+        log_start_(std::log(config.scale)) {}
 
   Shape parameter_shape() const override { return source_.parameter_shape(); }
   DistributionPtr forward(const Tensor& parameters) override {
     auto [location, log_scale] = source_.split(parameters);
     return std::make_shared<LogitLaplace>(std::move(location), std::move(log_scale), source_.event_dims());
   }
-  /// The logit's median where x is its mean: near enough for a start.
+  /// By bisection, for the mean has no closed form: it rises with the location.
   Tensor bias_for_mean(const Tensor& mean) const override {
-    return source_.bias_for_location(torch::logit(LogitLaplace::kMargin + (1 - 2 * LogitLaplace::kMargin) * mean.clamp(0, 1)));
+    constexpr double kReach = 16;  // sigmoid(16) is 1 in float32
+    constexpr int kHalvings = 40;
+    const auto target = mean.clamp(0, 1).to(at::kDouble);
+    const auto log_scale = torch::full_like(target, log_start_);
+    auto low = torch::full_like(target, -kReach), high = -low;
+    for (int i = 0; i < kHalvings; ++i) {
+      const auto middle = (low + high) / 2;
+      const auto below = LogitLaplace(middle, log_scale, source_.event_dims()).mean() < target;
+      low = torch::where(below, middle, low);
+      high = torch::where(below, high, middle);
+    }
+    return source_.bias_for_location(low.to(mean.scalar_type()));
   }
 
  private:
   detail::ScaleSource source_;
+  double log_start_;
 };
 
 }  // namespace

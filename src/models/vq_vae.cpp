@@ -1,7 +1,5 @@
 #include "elbo/models/vq_vae.h"
 
-#include <numeric>
-
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
 #include "elbo/math/precision.h"
@@ -15,14 +13,6 @@ const FieldSpec& quantized_field(const DataSpec& spec) {
   const auto found = spec.find("x");
   if (found == spec.end()) throw ConfigError("model 'vq_vae' reads the field x, which this data set does not have");
   return found->second;
-}
-
-/// One group's codes from uniform numbers of 48 bits. Shapes: [..., 2] -> int64 [...].
-Tensor uniform_codes(const Tensor& u, int64_t size) {
-  constexpr double kSteps = 1 << 24;
-  const auto coarse = (u.select(-1, 0).to(torch::kDouble) * kSteps).floor();
-  const auto fine = (coarse + u.select(-1, 1).to(torch::kDouble)) / kSteps;
-  return (fine * static_cast<double>(size)).to(torch::kLong).clamp_max(size - 1);
 }
 
 /// "512", "8x8x4" or "integers".
@@ -94,20 +84,10 @@ DistributionPtr VqVae::decode_codes(const Tensor& indices) {
 }
 
 Tensor VqVae::sample(const Batch& given, double /*temperature*/, Noise& noise) {
-  const auto sizes = quantizer_->code_space().sizes;
-  const auto G = static_cast<int64_t>(sizes.size());
-  if (!quantizer_->code_space().bounded()) {
-    return decode_codes(noise.normal({given.size()}, joined(grid_, {G})).round().to(torch::kLong))->mean();
-  }
-  const auto u = noise.uniform({given.size()}, joined(grid_, {G, 2}));
-  std::vector<Tensor> groups;
-  for (int64_t g = 0; g < G; ++g) groups.push_back(uniform_codes(u.select(-2, g), sizes[static_cast<size_t>(g)]));
-  return decode_codes(torch::stack(groups, -1))->mean();
+  return decode_codes(random_codes(quantizer_->code_space(), given.size(), grid_, noise))->mean();
 }
 
-std::string VqVae::sampled_from() const {
-  return "codes drawn at random, each as likely as any other: this run has not learnt which go together";
-}
+std::string VqVae::sampled_from() const { return std::string(kRandomCodes); }
 
 Tensor VqVae::reconstruct(const Batch& batch) { return decode_codes(codes(batch).at(0))->mean(); }
 

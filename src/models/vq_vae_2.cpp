@@ -185,6 +185,16 @@ DistributionPtr VqVae2::decode_codes(const std::vector<Tensor>& indices) {
   return likelihood_->forward(decoded_parameters(values));
 }
 
+Tensor VqVae2::sample(const Batch& given, double /*temperature*/, Noise& noise) {
+  std::vector<Tensor> indices;
+  for (auto level = levels_.rbegin(); level != levels_.rend(); ++level) {
+    indices.push_back(random_codes(level->quantizer->code_space(), given.size(), {level->map[1], level->map[2]}, noise));
+  }
+  return decode_codes(indices)->mean();
+}
+
+std::string VqVae2::sampled_from() const { return std::string(kRandomCodes); }
+
 Tensor VqVae2::reconstruct(const Batch& batch) { return decode_codes(codes(batch))->mean(); }
 
 std::vector<Quantizer*> VqVae2::quantizers() {

@@ -141,6 +141,9 @@ TEST(Dump, DescribesEveryField) {
             "metrics | list of texts | [elbo] |  | what is reported\n"
             "stages | list of sections | [] | length at most 3 | further loops\n"
             "modalities | map of name to section | {} |  | by name\n"
+            "modalities.NAME.weight | number | 1 | >= 0 | of its likelihood\n"
+            "modalities.NAME.field | text |  |  | of the batch | required\n"
+            "modalities.NAME.encoder | encoder | {type: linear} |  | features\n"
             "quantiles | list of numbers or null | null | in [0, 1]; length at least 2 | of the report\n");
   const auto vae = describe_config<VaeConfig>();
   EXPECT_EQ(vae.at(1).default_text, "{type: mlp}");

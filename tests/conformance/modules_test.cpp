@@ -64,9 +64,9 @@ struct Fed : torch::nn::Module {
   Tensor fed;
 };
 
-/// The smallest image that both networks of this name take with their defaults, or the one of them that there is.
+/// An image that both networks of this name take with their defaults, or the one of them that there is.
 Shape image_for(const std::string& network) {
-  for (const int64_t size : {8, 16, 64}) {
+  for (const int64_t size : {8, 16, 64, 4}) {
     const Shape image = {1, size, size};
     Stream init(1, "init", at::kCPU);
     try {

@@ -6,6 +6,7 @@
 
 #include "elbo/base/json.h"
 #include "elbo/config/yaml.h"
+#include "elbo/evaluation/active_units.h"
 #include "elbo/evaluation/evaluator.h"
 #include "elbo/io/png.h"
 #include "elbo/objectives/elbo.h"
@@ -98,7 +99,7 @@ TEST(EvaluationHook, TakesTheFirstRowsOnly) {
 TEST(EvaluationHook, WritesPicturesUnitsAndEvents) {
   const Scene scene("writes");
   RunFolder run(scene.folder, parse_yaml("name: a\n", "a.yaml"), RunStart::fresh);
-  const auto hook = make_evaluation_hook({.pictures = 12}, scene.parts(&run));
+  const auto hook = make_evaluation_hook({.metrics = {"elbo"}, .pictures = 12}, scene.parts(&run));
   const auto events_before = run.events().size();
   hook->evaluate(at_step(20));
   EXPECT_GT(run.events().size(), events_before + 500);
@@ -150,7 +151,7 @@ TEST(EvaluationHook, SaysAtOnceWhatTheModelLacks) {
   const Scene scene("lacks");
   auto parts = scene.parts();
   parts.model = std::make_shared<fakes::Inert>();
-  EXPECT_EQ(fakes::message_of([&] { make_evaluation_hook({}, parts); }),
+  EXPECT_EQ(fakes::message_of([&] { make_evaluation_hook({.metrics = {"elbo"}}, parts); }),
             "metric 'elbo' needs a variational model; this model is quantized and can do nothing beyond that");
   EXPECT_NO_THROW(make_evaluation_hook({.metrics = {"bound"}}, parts));
 }
@@ -159,7 +160,8 @@ TEST(EvaluationConfig, KnowsItsMetrics) {
   const auto read = [](const std::string& yaml) {
     return read_config<EvaluationConfig>(parse_yaml(yaml, "a.yaml"), "evaluation");
   };
-  EXPECT_EQ(read("samples: 7").metrics, std::vector<std::string>{"elbo"});
+  EXPECT_TRUE(read("samples: 7").metrics.empty()) << "the model decides";
+  EXPECT_EQ(read("metrics: [elbo, psnr]").metrics, (std::vector<std::string>{"elbo", "psnr"}));
   const auto message = fakes::message_of<ConfigError>([&] { read("samples: 7\nmetrics: [elbo, active_unit]"); });
   EXPECT_NE(message.find("a.yaml:2: evaluation.metrics: unknown metric 'active_unit', did you mean 'active_units'?"),
             std::string::npos)

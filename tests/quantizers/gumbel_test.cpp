@@ -82,7 +82,7 @@ TEST(Gumbel, HardAndSoftShareTheGradientOfTheLogitsButNotOfTheCodes) {
 TEST(Gumbel, TheSoftGradientsMatchFiniteDifferences) {
   const auto gumbel = gumbel_of(5, 2, 0.7);
   gumbel->to(torch::kDouble);
-  auto& codes = *gumbel->named_parameters().find("codes");
+  auto codes = *gumbel->named_parameters().find("codes");
   const auto run = [&](const Tensor& z) {
     QuantizerSteps steps(2);
     const auto out = steps.forward(*gumbel, z);

@@ -69,14 +69,14 @@ TEST(Vaevq, TheDecodersGradientGoesToMeanScaleAndCode) {
   const Tokens tokens;
   const auto upstream = wavy({2, 4, kSize}, 0.9).to(torch::kFloat);
   const auto out = QuantizerSteps().forward(*vaevq, tokens.z());
-  const auto& codes = *vaevq->named_parameters().find("codes");
+  const auto codes = *vaevq->named_parameters().find("codes");
   const auto gradients = torch::autograd::grad({(out.value * upstream).sum()}, {tokens.mean, tokens.log_var, codes});
   const auto scale = (0.5 * tokens.log_var).exp();
   const auto noise = (vaevq->decode(out.indices) - tokens.mean) / scale;
   expect_equal(gradients[0], upstream);
   expect_close(gradients[1], upstream * noise * 0.5 * scale, 1e-5, 1e-6);  // d sigma = noise
   const auto to_code = torch::zeros({7, kSize}).index_add(0, out.indices.flatten(), upstream.view({-1, kSize}));
-  const auto& map = *vaevq->named_parameters().find("projection.weight");
+  const auto map = *vaevq->named_parameters().find("projection.weight");
   expect_close(gradients[2], torch::mm(to_code, map), 1e-5, 1e-6);
 }
 

@@ -50,7 +50,7 @@ struct VqVae2Config {
 
 /// Reads field `x`, images. Levels are named top, middle (middle_2, middle_1 where there are two) and bottom.
 /// Parameters: LEVEL.{encoder,head,quantizer,decoder,up}.*, likelihood.*; head is the 1 x 1 convolution that makes tokens.
-class VqVae2 final : public Model, public Quantized, public Reconstructs, public Initialises {
+class VqVae2 final : public Model, public Quantized, public Samples, public Reconstructs, public Initialises {
  public:
   VqVae2(const VqVae2Config& config, const ModelContext& context);
 
@@ -64,6 +64,9 @@ class VqVae2 final : public Model, public Quantized, public Reconstructs, public
 
   /// p(x | codes). Shapes: each level's int64 [B, h, w, G], top first -> batch [B], event of x.
   DistributionPtr decode_codes(const std::vector<Tensor>& indices);
+  /// As vq_vae's.
+  Tensor sample(const Batch& given, double temperature, Noise& noise) override;
+  std::string sampled_from() const override;
   Tensor reconstruct(const Batch& batch) override;
   void initialise(const Batch& batch, Step& step) override;
 

@@ -1,4 +1,6 @@
 #pragma once
+#include <string_view>
+
 #include "elbo/quantizers/quantizer.h"
 
 namespace elbo {
@@ -27,5 +29,11 @@ Tensor fill_left_out(const Tensor& tokens, const Tensor& mask, double fill);
 
 /// The rows where the mask (or everything) counts. Shapes: [B, ..., D], [B, ...] -> [n, D].
 Tensor counted_rows(const Tensor& z, const Tensor& mask);
+
+/// Codes of which each is as likely as any other; where there is no bound, rounded normal numbers. Shapes: int64
+/// [count, places..., groups].
+inline constexpr std::string_view kRandomCodes =
+    "codes drawn at random, each as likely as any other: this run has not learnt which go together";
+Tensor random_codes(const CodeSpace& space, int64_t count, at::IntArrayRef places, Noise& noise);
 
 }  // namespace elbo
