@@ -17,7 +17,7 @@ std::string as_folder(const std::string& written) {
     const bool plain = std::isalnum(static_cast<unsigned char>(c)) || std::string_view("._+=-").find(c) != std::string_view::npos;
     if (plain) {
       name += c;
-    } else if (!name.empty() && name.back() != '_') {
+    } else if (!name.empty() && name.back() != '_' && name.back() != '=') {
       name += '_';
     }
   }
@@ -25,10 +25,16 @@ std::string as_folder(const std::string& written) {
   return name;
 }
 
+/// "{type: vq, codes: 8}" says its type by standing first.
+std::string without_type(const std::string& value) {
+  constexpr std::string_view kType = "{type:";
+  return value.starts_with(kType) ? value.substr(kType.size()) : value;
+}
+
 std::string folder_of(const std::vector<SweepAxis>& axes, const std::vector<std::string>& values) {
   constexpr size_t kLongest = 150;
   std::vector<std::string> parts;
-  for (size_t i = 0; i < axes.size(); ++i) parts.push_back(as_folder(axes[i].key + "=" + values[i]));
+  for (size_t i = 0; i < axes.size(); ++i) parts.push_back(as_folder(axes[i].key + "=" + without_type(values[i])));
   const auto name = parts.empty() ? "all" : join(parts, "__");
   return name.substr(0, kLongest);
 }

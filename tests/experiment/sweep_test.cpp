@@ -42,16 +42,19 @@ TEST(SweepPlan, IsEveryCombinationTheLastAxisFastest) {
   ASSERT_EQ(settings.size(), 4u);
   EXPECT_EQ(settings[1].values, (Texts{"0.5", "[8,4]"}));
   EXPECT_EQ(settings[1].overrides, (Texts{"training.epochs=2", "objective.beta=0.5", "model.encoder.hidden=[8,4]"}));
-  EXPECT_EQ(settings[1].folder, "objective.beta=0.5__model.encoder.hidden=_8_4");
+  EXPECT_EQ(settings[1].folder, "objective.beta=0.5__model.encoder.hidden=8_4");
   EXPECT_EQ(settings[2].values, (Texts{"4", "[8]"}));
   EXPECT_EQ(plan_sweep({}).settings().at(0).folder, "all");
 }
 
 TEST(SweepPlan, FoldersOfDifferentSettingsDiffer) {
   const auto settings = plan_sweep(Texts{"a=[1 2],[1_2],[1;2]"}).settings();
-  EXPECT_EQ(settings[0].folder, "a=_1_2");
-  EXPECT_EQ(settings[1].folder, "a=_1_2-2");
-  EXPECT_EQ(settings[2].folder, "a=_1_2-3");
+  EXPECT_EQ(settings[0].folder, "a=1_2");
+  EXPECT_EQ(settings[1].folder, "a=1_2-2");
+  EXPECT_EQ(settings[2].folder, "a=1_2-3");
+  const auto map = plan_sweep(Texts{"model.quantizer={type: vq, codes: 8},{type: fsq}"}).settings();
+  EXPECT_EQ(map[0].folder, "model.quantizer=vq_codes_8");
+  EXPECT_EQ(map[1].folder, "model.quantizer=fsq");
   const auto path = plan_sweep(Texts{"data.path=../../x,/etc"}).settings();
   EXPECT_EQ(path[0].folder.find('/'), std::string::npos);
   EXPECT_EQ(path[1].folder.find('/'), std::string::npos);
