@@ -32,6 +32,12 @@ inline Variational& as_variational(const EvaluationContext& context, std::string
   return as_ability<Variational>(context, metric, "a variational model");
 }
 
+/// The model as one of several modalities; null where it is none, or has but one.
+inline Multimodal* multimodal(const EvaluationContext& context) {
+  auto* model = dynamic_cast<Multimodal*>(&context.model);
+  return model && model->modalities().size() > 1 ? model : nullptr;
+}
+
 /// The context's noise, or granules of its seed.
 class ContextNoise {
  public:
