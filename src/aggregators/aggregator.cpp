@@ -148,8 +148,10 @@ DistributionPtr Aggregator::posterior(const std::vector<Expert>& experts) const 
   }
   auto log_weight = torch::stack(weights);
   if (masked) log_weight = torch::where((log_weight == -INFINITY).all(0), torch::zeros({}, log_weight.options()), log_weight);
-  return std::make_shared<StratifiedMixture>(
+  auto mixture = std::make_shared<StratifiedMixture>(
       make_distribution(experts.front().family, torch::stack(means), torch::stack(log_vars)), log_weight);
+  if (draw() == MixtureDraw::one) return std::make_shared<AncestralMixture>(std::move(mixture));
+  return mixture;
 }
 
 }  // namespace elbo

@@ -42,6 +42,7 @@ class Mopoe final : public Aggregator {
     return within;
   }
   PriorExpert prior_expert() const override { return config_.prior_expert; }
+  MixtureDraw draw() const override { return config_.draw; }
 
  private:
   MopoeConfig config_;

@@ -189,13 +189,13 @@ void check_events(const Distribution& q, const Distribution& p) {
 }  // namespace
 
 bool has_closed_form_kl(const Distribution& q, const Distribution& p) {
-  if (const auto* strata = dynamic_cast<const StratifiedMixture*>(&q)) return has_closed_form_kl(*strata->components(), p);
+  if (const auto* strata = mixture_of(q)) return has_closed_form_kl(*strata->components(), p);
   const auto pair = without_shared_bijectors(q, p);
   return find(factorising(), pair.q, pair.p) || find(joint(), pair.q, pair.p);
 }
 
 Tensor kl_per_unit(const Distribution& q, const Distribution& p) {
-  if (const auto* strata = dynamic_cast<const StratifiedMixture*>(&q)) {
+  if (const auto* strata = mixture_of(q)) {
     return strata->average(kl_per_unit(*strata->components(), p));
   }
   const auto pair = without_shared_bijectors(q, p);
@@ -211,7 +211,7 @@ Tensor kl_per_unit(const Distribution& q, const Distribution& p) {
 }
 
 Tensor kl(const Distribution& q, const Distribution& p) {
-  if (const auto* strata = dynamic_cast<const StratifiedMixture*>(&q)) return strata->average(kl(*strata->components(), p));
+  if (const auto* strata = mixture_of(q)) return strata->average(kl(*strata->components(), p));
   const auto pair = without_shared_bijectors(q, p);
   const auto* formula = find(joint(), pair.q, pair.p);
   if (!formula) return sum_last(kl_per_unit(q, p), static_cast<int64_t>(q.event_shape().size()));

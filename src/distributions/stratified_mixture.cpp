@@ -38,6 +38,18 @@ Shape rows_of(const Distribution& components) {
   return {components.batch_shape()[1]};
 }
 
+/// [..., B] -> [..., S, B].
+Shape every_component(at::IntArrayRef leading, const Distribution& components) {
+  return joined(leading.slice(0, leading.size() - 1), components.batch_shape());
+}
+
+/// Of draws [..., S, B, D] the component at each row's place [..., B].
+Tensor at_places(const Tensor& draws, const Tensor& places) {
+  auto shape = draws.sizes().vec();
+  shape[shape.size() - 3] = 1;
+  return draws.gather(-3, places.unsqueeze(-1).unsqueeze(-3).expand(shape)).squeeze(-3);
+}
+
 }  // namespace
 
 StratifiedMixture::StratifiedMixture(DistributionPtr components, const Tensor& log_weight)
@@ -78,15 +90,33 @@ Tensor StratifiedMixture::do_log_prob(const Tensor& value) const {
   return torch::logsumexp(torch::where(log_weight_ == -INFINITY, -INFINITY, log_weight_ + each), -2);
 }
 
+Tensor StratifiedMixture::draw_places(at::IntArrayRef leading, Noise& noise) const {
+  return detail::pick_class(log_weight_.detach().exp().t(), noise.uniform(leading, {}));
+}
+
 Tensor StratifiedMixture::do_sample(at::IntArrayRef leading, Noise& noise) const {
-  // [..., B] of S: then a draw of the chosen component alone, by its place.
-  const auto chosen = detail::pick_class(log_weight_.exp().t(), noise.uniform(leading, {})).unsqueeze(-1).unsqueeze(-3);
-  const auto before = leading.slice(0, leading.size() - 1);
+  const auto places = draw_places(leading, noise);
   StrataNoise strata(noise, num_components());
-  const auto each = components_->sample(joined(before, components_->batch_shape()), strata);  // [..., S, B, D]
-  auto shape = each.sizes().vec();
-  shape[shape.size() - 3] = 1;
-  return each.gather(-3, chosen.expand(shape)).squeeze(-3);
+  return at_places(components_->sample(every_component(leading, *components_), strata), places);
+}
+
+Tensor StratifiedMixture::do_rsample(at::IntArrayRef leading, Noise& noise) const {
+  const auto places = draw_places(leading, noise);
+  StrataNoise strata(noise, num_components());
+  return at_places(components_->rsample(every_component(leading, *components_), strata), places);
+}
+
+AncestralMixture::AncestralMixture(StratifiedMixturePtr mixture)
+    : Distribution(mixture->batch_shape(), mixture->event_shape()), mixture_(std::move(mixture)) {}
+
+DistributionPtr AncestralMixture::detached() const {
+  return std::make_shared<AncestralMixture>(std::static_pointer_cast<const StratifiedMixture>(mixture_->detached()));
+}
+
+const StratifiedMixture* mixture_of(const Distribution& q) {
+  if (const auto* strata = dynamic_cast<const StratifiedMixture*>(&q)) return strata;
+  const auto* ancestral = dynamic_cast<const AncestralMixture*>(&q);
+  return ancestral ? ancestral->mixture().get() : nullptr;
 }
 
 }  // namespace elbo

@@ -62,6 +62,30 @@ TEST(StratifiedMixture, AncestralDrawsHaveTheMixturesMoments) {
   expect_close(z.var(0), q->variance(), 0.05);
 }
 
+TEST(StratifiedMixture, ADrawOfOneComponentARowCarriesItsGradient) {
+  auto mean = wavy({kS, kB, kD}).set_requires_grad(true), log_var = wavy({kS, kB, kD}, 1).set_requires_grad(true);
+  auto weight = log_weight();
+  weight[1].fill_(-INFINITY);
+  weight[2][0] = -INFINITY;
+  const auto strata = std::make_shared<StratifiedMixture>(std::make_shared<Normal>(mean, log_var), weight);
+  const AncestralMixture q(strata);
+  Stream once(5, "test", at::kCPU, 0, torch::kDouble), again(5, "test", at::kCPU, 0, torch::kDouble);
+  const auto z = q.rsample({200, kB}, once);
+  expect_equal(z.detach(), strata->sample({200, kB}, again));
+  z.sum().backward();
+  // A sample moves one component's mean by one: as many as were drawn, of each as often as it weighs.
+  expect_close(mean.grad().sum(0), torch::full({kB, kD}, 200.0, torch::kDouble), 1e-12);
+  expect_close(mean.grad().select(2, 0) / 200, weight.softmax(0), 0, 0.12);
+  expect_equal(mean.grad()[1], torch::zeros({kB, kD}, torch::kDouble));
+  EXPECT_GT(log_var.grad()[0].abs().min().item<double>(), 0);
+  const StandardNormal p({kB}, {kD}, torch::kDouble);
+  EXPECT_TRUE(has_closed_form_kl(q, p));
+  expect_equal(kl(q, p), kl(*strata, p));
+  expect_equal(kl_per_unit(q, p), kl_per_unit(*strata, p));
+  expect_equal(q.log_prob(z), strata->log_prob(z));
+  EXPECT_FALSE(q.detached()->mean().requires_grad());
+}
+
 TEST(StratifiedMixture, KlIsTheWeightedSumOfTheComponents) {
   const auto q = example();
   const StandardNormal p({kB}, {kD}, torch::kDouble);

@@ -110,6 +110,7 @@ TEST(MultimodalVae, OneDrawARowHasTheBoundOfAllDrawsOnAverage) {
   for (auto& [name, field] : batch.fields) {
     field.value = field.value.narrow(0, 0, 1).expand(joined({kCopies}, field.value.sizes().slice(1)));
   }
+  batch.index = torch::arange(kCopies);
   const auto bound = bounds().front();
   const auto every = build(three("aggregation: {type: mopoe}")), one = build(three("aggregation: {type: mopoe, draw: one}"));
   Stream noise(5, "noise", at::kCPU);

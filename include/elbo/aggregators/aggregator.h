@@ -50,6 +50,16 @@ constexpr auto enum_names(PriorExpert) {
                     std::pair{"full_only"sv, PriorExpert::full_only}};
 }
 
+/// What training draws of a mixture. One a row is unbiased too, and costs as much as a posterior that is none.
+enum class MixtureDraw {
+  every,  // a sample of each component
+  one     // a component a row, by its weight, and a sample of it
+};
+constexpr auto enum_names(MixtureDraw) {
+  using namespace std::string_view_literals;
+  return std::array{std::pair{"every"sv, MixtureDraw::every}, std::pair{"one"sv, MixtureDraw::one}};
+}
+
 /// Precision-weighted product of normal experts, in log space: log_var = -logsumexp(-log_var_m), mean by the softmax of
 /// -log_var_m. Absent experts leave through their logits; where nothing is left the product is N(0, I).
 /// Source: Hinton 2002 (products of experts); Wu & Goodman 2018 (arXiv:1802.05335), section 2.2.
@@ -69,7 +79,7 @@ class Aggregator {
   /// "poe", "moe", …
   virtual std::string_view name() const = 0;
 
-  /// q(z | experts): a StratifiedMixture, or one component itself where there is but one. A component whose members are not all
+  /// q(z | experts): a mixture by draw(), or one component itself where there is but one. A component whose members are not all
   /// there has log-weight -inf, the rest are weighted equally; a row without any gets N(0, I). Shapes: batch [B], event [D].
   /// Throws: UsageError where nothing is made of these experts.
   DistributionPtr posterior(const std::vector<Expert>& experts) const;
@@ -79,6 +89,8 @@ class Aggregator {
   virtual PriorExpert prior_expert() const { return PriorExpert::none; }
   /// Whether a product may lack members in a row (PoE drops them), or is then unavailable (MoE, MoPoE).
   virtual bool drops_absent() const { return false; }
+  /// Whether a mixture draws a sample of every component, or of one a row.
+  virtual MixtureDraw draw() const { return MixtureDraw::every; }
 
   explicit Aggregator(Subset modalities) : modalities_(std::move(modalities)) {}
   const Subset& modalities() const { return modalities_; }

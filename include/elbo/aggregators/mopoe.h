@@ -20,6 +20,7 @@ struct MopoeConfig {
   PriorExpert prior_expert = PriorExpert::full_only;
   SubsetChoice subsets = Subsets::all;
   GivenSubset given = GivenSubset::mixture;
+  MixtureDraw draw = MixtureDraw::every;
 
   template <class F>
   void fields(F& field) {
@@ -27,6 +28,8 @@ struct MopoeConfig {
           "N(0, I) as one more expert of the products: none, always, or full_only (of all modalities)");
     field("subsets", subsets, "which subsets: all, singles, full, or a list such as [[image], [image, label]]");
     field("given", given, "q(z | x_A) of some modalities A: the mixture over subsets of A, or the product of A alone");
+    field("draw", draw,
+          "samples of every component (31 of five modalities, each decoded) or of one a row, as the authors' code has");
   }
 };
 /// Throws: ConfigError for `all` of more than 10 modalities, or a list that is empty, repeats or names what is no modality.
