@@ -1,6 +1,7 @@
 #include "elbo/objectives/capacity.h"
 #include "elbo/objectives/ciwae.h"
 #include "elbo/objectives/dmvae.h"
+#include "elbo/objectives/dual_branch.h"
 #include "elbo/objectives/elbo.h"
 #include "elbo/objectives/free_bits.h"
 #include "elbo/objectives/hybrid.h"
@@ -24,6 +25,8 @@ Catalog<Objective, Model&, const ObjectiveContext&>& objectives() {
           .add<CapacityConfig>("capacity", "Burgess et al. 2018, eq. 8", on_variational(make_capacity))
           .add<CiwaeConfig>("ciwae", "Rainforth et al. 2018, combination (CIWAE)", on_variational(make_ciwae))
           .add<DmvaeConfig>("dmvae", "Lee & Pavlovic 2021 (arXiv:2012.13024), eq. 6", on_multimodal(make_dmvae))
+          .add<DualBranchConfig>("dual_branch", "Zhang et al. 2024 (arXiv:2405.10317), section 4",
+                                 on_multimodal(make_dual_branch))
           .add<ElboConfig>("elbo", "Kingma & Welling 2014, eq. 2", on_variational(make_elbo))
           .add<FreeBitsConfig>("free_bits", "Kingma et al. 2016, appendix C.8", on_variational(make_free_bits))
           .add<HybridConfig>("hybrid", "Sohn et al. 2015, eq. 7", on_variational(make_hybrid))

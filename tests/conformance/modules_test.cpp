@@ -64,10 +64,9 @@ struct Fed : torch::nn::Module {
   Tensor fed;
 };
 
-/// An image that both networks of this name take with their defaults, or the one of them that there is.
+/// An image, or rows of numbers, that both networks of this name take with their defaults, or the one of them that there is.
 Shape image_for(const std::string& network) {
-  for (const int64_t size : {8, 16, 64, 4}) {
-    const Shape image = {1, size, size};
+  for (const auto& image : std::vector<Shape>{{1, 8, 8}, {1, 16, 16}, {1, 64, 64}, {1, 4, 4}, {6, 8}}) {
     Stream init(1, "init", at::kCPU);
     try {
       if (encoders().find(network)) build(encoders(), network, EncoderContext{.input_shape = image, .init = init});
@@ -96,7 +95,7 @@ Specimen decoder(const std::string& name, Stream& init) {
   shape[0] = 2;
   const auto made = build(decoders(), name, DecoderContext{.latent_size = kD, .output_shape = shape, .init = init});
   const auto bias = made->output_bias();
-  EXPECT_TRUE(!bias.defined() || bias.numel() == 2 || bias.numel() == 2 * shape[1] * shape[2]);
+  EXPECT_TRUE(!bias.defined() || bias.numel() == 2 || bias.numel() == num_elements(shape));
   return {made, [made, shape](int64_t step, at::Device device) {
             const auto parameters = made->forward(input({kB, kD}, step, device));
             check_shape(parameters, joined({kB}, shape), "parameters of the likelihood");
@@ -302,6 +301,7 @@ Trained model_for(const std::string& objective) {
   };
   static const std::map<std::string, Trained> others = {
       {"dmvae", multimodal("aggregation: {type: poe}, private_size: 2")},
+      {"dual_branch", multimodal("aggregation: {type: poe}, private_size: 2")},
       {"jmvae", multimodal("aggregation: {type: joint}")},
       {"mm_jsd", multimodal("aggregation: {type: moe}, private_size: 2")},
       {"mmvae_plus", multimodal("aggregation: {type: moe}, private_size: 2")},

@@ -19,10 +19,11 @@ void expect_same_weights(const Network& a, const Network& b) {
   for (size_t i = 0; i < first.size(); ++i) expect_equal(first[i].detach(), second[i].detach());
 }
 
-/// An image size that the networks of every name take with their defaults.
-int64_t size_for(const std::string& name) {
-  if (name == "residual_conv") return 4;  // the least, where any number of latents is a map
-  return name == "conv64" ? 64 : 16;
+/// An image, or rows of numbers, that the networks of this name take with their defaults.
+Shape shape_for(const std::string& name) {
+  if (name == "sequence_transformer") return {3, 4};
+  if (name == "residual_conv") return {1, 4, 4};  // the least, where any number of latents is a map
+  return name == "conv64" ? Shape{1, 64, 64} : Shape{1, 16, 16};
 }
 
 struct Holder {  // as a model's config has them
@@ -157,7 +158,7 @@ TEST(Networks, SameSeedSameBitsWhateverTheDefaultGeneratorDid) {
   for (const auto& name : encoders().names()) {
     SCOPED_TRACE(name);
     auto first = init_stream(7), second = init_stream(7), other = init_stream(8);
-    const Shape shape = {1, size_for(name), size_for(name)};
+    const Shape shape = shape_for(name);
     const auto a = encoders().make(name, {.input_shape = shape, .init = first});
     torch::rand({3});
     const auto b = encoders().make(name, {.input_shape = shape, .init = second});
@@ -168,7 +169,7 @@ TEST(Networks, SameSeedSameBitsWhateverTheDefaultGeneratorDid) {
   for (const auto& name : decoders().names()) {
     SCOPED_TRACE(name);
     auto first = init_stream(7), second = init_stream(7);
-    const Shape shape = {1, size_for(name), size_for(name)};
+    const Shape shape = shape_for(name);
     const auto a = decoders().make(name, {.latent_size = 3, .output_shape = shape, .init = first});
     torch::rand({3});
     const auto b = decoders().make(name, {.latent_size = 3, .output_shape = shape, .init = second});
@@ -182,7 +183,7 @@ TEST(Networks, BuildingOneLeavesTheDefaultGeneratorAlone) {
     const auto expected = torch::rand({4});
     torch::manual_seed(5);
     auto init = init_stream();
-    const Shape shape = {1, size_for(name), size_for(name)};
+    const Shape shape = shape_for(name);
     encoders().make(name, {.input_shape = shape, .init = init});
     decoders().make(name, {.latent_size = 3, .output_shape = shape, .init = init});
     expect_equal(torch::rand({4}), expected);
