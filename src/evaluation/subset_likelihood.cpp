@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "conditioning.h"
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
 #include "elbo/evaluation/subsets.h"
@@ -12,7 +13,7 @@
 namespace elbo {
 namespace {
 
-bool holds(const Subset& names, const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); }
+using detail::holds;
 
 /// In the model's order.
 Subset united(const Multimodal& model, const Subset& a, const Subset& b) {
@@ -50,26 +51,8 @@ int64_t num_components(const Multimodal& model, const Subset& given) {
   return std::max<int64_t>(1, static_cast<int64_t>(model.aggregator().components(experts).size()));
 }
 
-/// Those that are asked for, of a family only what there is a posterior of.
 std::vector<Subset> asked_subsets(const EvaluationContext& context, const Multimodal& model) {
-  if (!context.subsets) return {};
-  std::vector<Subset> subsets;
-  try {
-    subsets = subsets_of(*context.subsets, model.modalities());
-  } catch (const UsageError& error) {
-    throw UsageError(text("subsets: ", error.what()));
-  }
-  if (std::holds_alternative<Subsets>(*context.subsets)) {
-    std::erase_if(subsets, [&](const Subset& subset) { return !can_infer(model, subset); });
-  }
-  for (const auto& subset : subsets) {
-    if (can_infer(model, subset)) continue;
-    throw UsageError(
-        text("subsets: [", subset_name(subset), "]: aggregation '", model.aggregator().name(),
-             "' has no posterior given these; it encodes ",
-             model.aggregator().sources().empty() ? "all modalities together" : join(model.aggregator().sources(), ", ")));
-  }
-  return subsets;
+  return context.subsets ? detail::inferable_subsets(*context.subsets, model) : std::vector<Subset>{};
 }
 
 /// What the passes over a split have given for one number, row by row.
