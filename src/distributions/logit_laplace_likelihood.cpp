@@ -12,7 +12,8 @@ class LogitLaplaceLikelihood final : public Likelihood {
  public:
   LogitLaplaceLikelihood(const LogitLaplaceLikelihoodConfig& config, Shape shape)
       : source_(*this, config.variance, config.scale, MeanActivation::identity, std::move(shape)),
-        log_start_(std::log(config.scale)) {}
+        log_start_(std::log(config.scale)),
+        is_fixed_(config.variance == DecoderVariance::fixed) {}
 
   Shape parameter_shape() const override { return source_.parameter_shape(); }
   DistributionPtr forward(const Tensor& parameters) override {
@@ -24,7 +25,8 @@ class LogitLaplaceLikelihood final : public Likelihood {
     constexpr double kReach = 16;  // sigmoid(16) is 1 in float32
     constexpr int kHalvings = 40;
     const auto target = mean.clamp(0, 1).to(at::kDouble);
-    const auto log_scale = torch::full_like(target, log_start_);
+    const auto written = torch::full_like(target, log_start_);
+    const auto log_scale = is_fixed_ ? written : detail::bounded_log_scale(written);
     auto low = torch::full_like(target, -kReach), high = -low;
     for (int i = 0; i < kHalvings; ++i) {
       const auto middle = (low + high) / 2;
@@ -38,6 +40,7 @@ class LogitLaplaceLikelihood final : public Likelihood {
  private:
   detail::ScaleSource source_;
   double log_start_;
+  bool is_fixed_;
 };
 
 }  // namespace

@@ -99,7 +99,7 @@ INSTANTIATE_TEST_SUITE_P(Catalogs, EveryOptimizer, ::testing::ValuesIn(component
 // ---- metrics, of an untrained model on digits
 
 struct Measured {
-  Measured() {
+  explicit Measured(const std::string& metric) {
     const auto digits = make_digits({.options = {.binarize = Binarize::threshold}}, {.seed = 1});
     digits->load(at::kCPU);
     Stream unused(1, "data", at::kCPU);
@@ -109,8 +109,9 @@ struct Measured {
     dataset = make_tensor_set(large, {.kind = ValueKind::binary, .seed = 1});
     dataset->load(at::kCPU);
     Stream init(1, "init", at::kCPU);
-    model = build(models(), "vae", ModelContext{.spec = dataset->spec(), .init = init});
-    objective = build(objectives(), "elbo", *model, ObjectiveContext{});
+    const bool of_codes = metric == "codebook";
+    model = build(models(), of_codes ? "vq_vae" : "vae", ModelContext{.spec = dataset->spec(), .init = init});
+    objective = build(objectives(), of_codes ? "vq" : "elbo", *model, ObjectiveContext{});
   }
   EvaluationResult with(const std::string& metric, int64_t batch_size = 64, uint64_t seed = 0) const {
     return evaluate({.model = *model,
@@ -130,7 +131,7 @@ struct Measured {
 class EveryMetric : public ::testing::TestWithParam<Component> {};
 
 TEST_P(EveryMetric, IsFiniteRepeatableAndIndependentOfTheBatch) {
-  const Measured measured;
+  const Measured measured(GetParam().name);
   const auto first = measured.with(GetParam().name), again = measured.with(GetParam().name);
   const auto alone = measured.with(GetParam().name, 1);
   ASSERT_FALSE(first.measurements.empty());
@@ -149,7 +150,7 @@ TEST_P(EveryMetric, IsFiniteRepeatableAndIndependentOfTheBatch) {
 }
 
 TEST_P(EveryMetric, LeavesTheModelAsItWas) {
-  const Measured measured;
+  const Measured measured(GetParam().name);
   measured.model->train();
   std::vector<Tensor> before;
   for (const auto& parameter : measured.model->parameters()) before.push_back(parameter.detach().clone());

@@ -321,6 +321,7 @@ const std::vector<QuantizerProperty>& quantizer_properties() {
        breaks_ties_otherwise,
        {{"bsq", "no codebook"},
         {"fsq", "no codebook"},
+        {"gaussian_quant", "its codes are fixed and all differ, gaussian_quant_test"},
         {"gumbel", "codes are chosen by logits"},
         {"lattice", "no codebook"},
         {"lfq", "no codebook"}}},

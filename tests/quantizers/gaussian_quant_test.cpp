@@ -110,6 +110,7 @@ TEST(GaussianCodebook, IsAFunctionOfItsSeedAndFiniteAndNearlyNormal) {
   EXPECT_EQ(gaussian_codebook(1, 2, 42).size(0), 1);
   EXPECT_THROW(gaussian_codebook(16, 21'202, 1), UsageError);
   expect_equal(small()->codebook(), gaussian_codebook(64, 3, 42));
+  EXPECT_EQ(std::get<0>(torch::unique_dim(gaussian_codebook(4096, 4, 1), 0)).size(0), 4096) << "no two are equal";
 }
 
 TEST(GaussianQuant, CodesOfTheAggregatePosteriorAreUsedAlmostEqually) {
