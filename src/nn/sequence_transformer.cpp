@@ -22,9 +22,9 @@ std::shared_ptr<NormLayer> layer_norm(torch::nn::Module& parent, const std::stri
 }
 
 /// Self-attention and the wide layer. Shapes: [B T, width] -> the same.
-class Block final : public torch::nn::Module {
+class AttentionBlock final : public torch::nn::Module {
  public:
-  Block(const SequenceTransformerConfig& config, Stream& init) : config_(config) {
+  AttentionBlock(const SequenceTransformerConfig& config, Stream& init) : config_(config) {
     const auto width = config.width;
     attention_norm_ = layer_norm(*this, "attention_norm", width);
     attention_ = linear_layer(*this, "attention", config, width, 3 * width, init);
@@ -56,14 +56,14 @@ void check_sequence(const Shape& shape, std::string_view what) {
 }
 
 /// What encoder and decoder share: places, blocks and the last normalisation. Registered in the network itself.
-class Blocks {
+class AttentionBlocks {
  public:
-  Blocks(torch::nn::Module& owner, const SequenceTransformerConfig& config, int64_t T, Stream& init) : T_(T) {
+  AttentionBlocks(torch::nn::Module& owner, const SequenceTransformerConfig& config, int64_t T, Stream& init) : T_(T) {
     constexpr double kSpread = 0.02;
     const auto W = static_cast<double>(config.width);
     check_num_parameters(static_cast<double>(config.layers) * 12 * W * W + static_cast<double>(T) * W, "sequence_transformer");
     places_ = owner.register_parameter("places", kSpread * init.normal({T}, {config.width}).to(at::kFloat));
-    for (int64_t i = 0; i < config.layers; ++i) blocks_.push_back(std::make_shared<Block>(config, init));
+    for (int64_t i = 0; i < config.layers; ++i) blocks_.push_back(std::make_shared<AttentionBlock>(config, init));
     register_list(owner, "blocks", blocks_);
     norm_ = layer_norm(owner, "norm", config.width);
   }
@@ -78,7 +78,7 @@ class Blocks {
  private:
   int64_t T_;
   Tensor places_;
-  std::vector<std::shared_ptr<Block>> blocks_;
+  std::vector<std::shared_ptr<AttentionBlock>> blocks_;
   std::shared_ptr<NormLayer> norm_;
 };
 
@@ -92,7 +92,7 @@ class SequenceTransformerEncoder final : public Encoder {
       : config_(config), input_shape_(context.input_shape) {
     check_sequence(input_shape_, "sequence_transformer encoder");
     entry_ = linear_layer(*this, "entry", config, input_shape_[1], config.width, context.init);
-    blocks_ = std::make_unique<Blocks>(*this, config, input_shape_[0], context.init);
+    blocks_ = std::make_unique<AttentionBlocks>(*this, config, input_shape_[0], context.init);
   }
 
   Tensor forward(const Tensor& x) override {
@@ -107,7 +107,7 @@ class SequenceTransformerEncoder final : public Encoder {
   SequenceTransformerConfig config_;
   Shape input_shape_;
   LayerPtr entry_;
-  std::unique_ptr<Blocks> blocks_;
+  std::unique_ptr<AttentionBlocks> blocks_;
 };
 
 class SequenceTransformerDecoder final : public Decoder {
@@ -116,7 +116,7 @@ class SequenceTransformerDecoder final : public Decoder {
       : config_(config), latent_size_(context.latent_size), output_shape_(context.output_shape) {
     check_sequence(output_shape_, "sequence_transformer decoder");
     entry_ = linear_layer(*this, "entry", config, latent_size_, config.width, context.init);
-    blocks_ = std::make_unique<Blocks>(*this, config, output_shape_[0], context.init);
+    blocks_ = std::make_unique<AttentionBlocks>(*this, config, output_shape_[0], context.init);
     output_ = linear_layer(*this, "output", config, config.width, output_shape_[1], context.init);
   }
 
@@ -135,7 +135,7 @@ class SequenceTransformerDecoder final : public Decoder {
   int64_t latent_size_;
   Shape output_shape_;
   LayerPtr entry_;
-  std::unique_ptr<Blocks> blocks_;
+  std::unique_ptr<AttentionBlocks> blocks_;
   LayerPtr output_;
 };
 
