@@ -96,6 +96,7 @@
 #include "elbo/evaluation/hook.h"
 #include "elbo/evaluation/likelihood.h"
 #include "elbo/evaluation/metric.h"
+#include "elbo/evaluation/modality_pictures.h"
 #include "elbo/evaluation/mutual_information.h"
 #include "elbo/evaluation/objective_bound.h"
 #include "elbo/evaluation/pictures.h"

@@ -8,6 +8,7 @@
 #include "elbo/base/text.h"
 #include "elbo/base/version.h"
 #include "rows.h"
+#include "subset_tables.h"
 
 namespace elbo {
 namespace {
@@ -40,6 +41,29 @@ std::string shown(const Measurement& measured, double value) {
   char buffer[64];
   std::snprintf(buffer, sizeof(buffer), "%.4f", value);
   return buffer;
+}
+
+/// "-81.2504 ± 0.4310"
+std::string with_its_error(const Measurement& measured) {
+  const auto value = shown(measured, measured.value);
+  return measured.standard_error ? text(value, " ± ", shown(measured, *measured.standard_error)) : value;
+}
+
+std::string ended(std::string lines) {
+  if (lines.empty() || lines.back() != '\n') lines += '\n';
+  return lines;
+}
+
+std::string table_text(const detail::SubsetTable& table) {
+  std::vector<Table::Column> columns = {{table.quantity.empty() ? "modalities" : "given"}};
+  for (const auto& name : table.columns) columns.push_back({name, Align::right});
+  Table lines(columns);
+  for (const auto& [name, cells] : table.rows) {
+    std::vector<std::string> row = {name};
+    row.insert(row.end(), cells.begin(), cells.end());
+    lines.row(std::move(row));
+  }
+  return (table.quantity.empty() ? "" : table.quantity + " of each modality\n") + ended(lines.str());
 }
 
 }  // namespace
@@ -98,14 +122,22 @@ Json to_json(const EvaluationResult& result, const EvaluationOrigin& origin) {
 std::string to_text(const EvaluationResult& result) {
   Table table({{"metric"}, {"value", Align::right}, {"standard error", Align::right}});
   std::string notes;
+  std::vector<std::pair<std::string, std::string>> of_subsets;
+  size_t num_rows = 0;
   for (const auto& measured : result.measurements) {
+    if (!measured.note.empty()) notes += text(measured.key(), ": ", measured.note, "\n");
+    if (detail::subset_number(measured.key())) {
+      of_subsets.emplace_back(measured.key(), with_its_error(measured));
+      continue;
+    }
+    ++num_rows;
     table.row({measured.key(), shown(measured, measured.value),
                measured.standard_error ? shown(measured, *measured.standard_error) : ""});
-    if (!measured.note.empty()) notes += text(measured.key(), ": ", measured.note, "\n");
   }
-  auto whole = table.str();
-  if (whole.empty() || whole.back() != '\n') whole += '\n';
-  return whole + notes;
+  std::string whole;
+  if (num_rows > 0) whole = ended(table.str());
+  for (const auto& one : detail::subset_tables(of_subsets)) whole += (whole.empty() ? "" : "\n") + table_text(one);
+  return whole + (of_subsets.empty() || notes.empty() ? "" : "\n") + notes;
 }
 
 std::string_view split_name(Split split) {

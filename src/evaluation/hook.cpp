@@ -10,11 +10,13 @@
 #include "elbo/evaluation/active_units.h"
 #include "elbo/evaluation/codebook.h"
 #include "elbo/evaluation/evaluator.h"
+#include "elbo/evaluation/modality_pictures.h"
 #include "elbo/evaluation/pictures.h"
 #include "elbo/models/abilities.h"
 #include "elbo/models/conditions.h"
 #include "elbo/models/family.h"
 #include "elbo/training/signals.h"
+#include "rows.h"
 
 namespace elbo {
 namespace {
@@ -128,6 +130,10 @@ class EvaluationHook final : public Hook {
 
   void draw_pictures(const TrainingState& state) {
     const EvaluationMode mode({parts_.model.get(), parts_.objective.get()});
+    if (auto* model = detail::multimodal(context())) {
+      draw_modalities(*model, state);
+      return;
+    }
     if (auto* model = dynamic_cast<Samples*>(parts_.model.get())) {
       GranuleNoise noise(parts_.seed, parts_.device);
       const auto& spec = parts_.dataset->spec();
@@ -140,6 +146,17 @@ class EvaluationHook final : public Hook {
       const auto batch = loader.at(0);
       if (batch.has("x")) write("reconstructions", reconstruction_grid(batch.at("x"), model->reconstruct(batch)), state);
     }
+  }
+
+  void draw_modalities(Multimodal& model, const TrainingState& state) {
+    GranuleNoise noise(parts_.seed, parts_.device);
+    const auto& spec = parts_.dataset->spec();
+    const auto count = std::min<int64_t>(config_.pictures, 32);
+    const auto drawn = conditional_samples(model, spec, rows_without_fields(count), 1, noise);
+    write("samples", modality_grid(model, spec, {}, drawn), state);
+    const auto rows = whole_rows(model, *parts_.dataset, Split::valid, cross_generation_rows(model.modalities().size()));
+    noise.place(0, 0);
+    write("cross_generation", cross_generation_grid(model, spec, cross_generation(model, spec, rows, noise)), state);
   }
 
   void write(const std::string& what, const std::optional<Image>& grid, const TrainingState& state) {

@@ -2,6 +2,7 @@
 
 #include "elbo/base/text.h"
 #include "elbo/evaluation/evaluator.h"
+#include "elbo/evaluation/table_csv.h"
 #include "elbo/io/file.h"
 #include "elbo/io/npy.h"
 #include "elbo/math/tensors.h"
@@ -22,7 +23,7 @@ void write_per_example(const EvaluationResult& result, const std::filesystem::pa
     write_npz(path, arrays);
   } else if (ending == ".csv") {
     std::string csv = "index";
-    for (const auto& [name, values] : columns) csv += ',' + name;
+    for (const auto& [name, values] : columns) csv += ',' + csv_cell(name);
     csv += '\n';
     for (int64_t row = 0; row < result.num_examples; ++row) {
       csv += std::to_string(row);

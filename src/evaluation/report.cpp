@@ -40,6 +40,7 @@ std::string header_of(const Runs& runs, const std::string& body) {
                                            std::pair{"codes", "Codes"},
                                            std::pair{"samples", "Samples"},
                                            std::pair{"reconstructions", "Reconstructions"},
+                                           std::pair{"cross_generation", "Cross-generation"},
                                            std::pair{"traversals", "Traversals"},
                                            std::pair{"evaluations", "Evaluations"},
                                            std::pair{"config", "Config"},

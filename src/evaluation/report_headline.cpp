@@ -6,6 +6,7 @@
 #include "elbo/base/text.h"
 #include "report_parts.h"
 #include "report_sections.h"
+#include "subset_tables.h"
 
 namespace elbo::detail {
 namespace {
@@ -55,7 +56,7 @@ class Headlines {
       const auto& metrics = json["metrics"];
       const auto split = json.value("split", std::string("?"));
       for (const auto& [key, value] : metrics.items()) {
-        if (!value.is_number() || key.find("_standard_error") != std::string::npos) continue;
+        if (!value.is_number() || key.find("_standard_error") != std::string::npos || subset_number(key)) continue;
         auto small = split;
         if (key.starts_with("log_likelihood") || key == "effective_sample_size")
           small += text(", K = ", with_commas(json.value("samples", int64_t{1})));
@@ -68,7 +69,9 @@ class Headlines {
 
   void add_validation(const RunReport& run, size_t r) {
     for (const auto& series : run.log.series) {
-      if (series.split != "valid" || series.points.empty() || !std::isfinite(series.points.back().value)) continue;
+      if (subset_number(series.name) || series.split != "valid" || series.points.empty() ||
+          !std::isfinite(series.points.back().value))
+        continue;
       row(readable(unit_of(series.name).empty() ? series.name : series.name + "_nats"), "valid, newest", series.name).cells[r] =
           Cell{.value = series.points.back().value};
     }

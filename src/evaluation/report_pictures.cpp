@@ -67,6 +67,13 @@ std::string pictures_section(const Runs& runs) {
         "reconstructions.</p>",
         reconstructions, "</section>");
   }
+  const auto crossings = pictures_of(runs, &RunReport::cross_generations, "cross-generation");
+  if (!crossings.empty()) {
+    html += text(
+        "<section><h2 id=\"cross_generation\">Cross-generation</h2><p class=\"soft\">Rows of validation data on the left, "
+        "one modality of each; beside it what the model generates from that one alone, a column a modality.</p>",
+        crossings, "</section>");
+  }
   std::string traversals;
   for (const auto& run : runs) {
     for (const auto& picture : run.traversals) {

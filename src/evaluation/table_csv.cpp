@@ -9,17 +9,6 @@
 namespace elbo {
 namespace {
 
-/// In double quotes where RFC 4180 asks for them.
-std::string cell(const std::string& words) {
-  if (!words.empty() && words.find_first_of(",\"\r\n") == std::string::npos) return words;
-  std::string quoted = "\"";
-  for (const char c : words) {
-    if (c == '"') quoted += '"';
-    quoted += c;
-  }
-  return quoted + "\"";
-}
-
 /// To the seven digits that float32 knows.
 std::string rounded(double value) {
   char digits[32];
@@ -37,13 +26,23 @@ std::string class_name(const Column& column, double value) {
 
 }  // namespace
 
+std::string csv_cell(const std::string& words) {
+  if (!words.empty() && words.find_first_of(",\"\r\n") == std::string::npos) return words;
+  std::string quoted = "\"";
+  for (const char c : words) {
+    if (c == '"') quoted += '"';
+    quoted += c;
+  }
+  return quoted + "\"";
+}
+
 std::string table_csv(const std::vector<Column>& columns, const Tensor& rows) {
   const auto num_columns = static_cast<int64_t>(columns.size());
   check_shape(rows, {kAnyExtent, num_columns}, "table");
   const auto host = rows.to(torch::kCPU, torch::kDouble).contiguous();
   const auto* values = host.const_data_ptr<double>();
   std::string csv;
-  for (int64_t i = 0; i < num_columns; ++i) csv += (i == 0 ? "" : ",") + cell(columns[static_cast<size_t>(i)].name);
+  for (int64_t i = 0; i < num_columns; ++i) csv += (i == 0 ? "" : ",") + csv_cell(columns[static_cast<size_t>(i)].name);
   csv += "\n";
   for (int64_t row = 0; row < host.size(0); ++row) {
     for (int64_t i = 0; i < num_columns; ++i) {
@@ -52,7 +51,7 @@ std::string table_csv(const std::vector<Column>& columns, const Tensor& rows) {
       if (i > 0) csv += ",";
       switch (column.kind) {
         case ColumnKind::category:
-          csv += cell(class_name(column, value));
+          csv += csv_cell(class_name(column, value));
           break;
         case ColumnKind::number:
           csv += rounded(value * column.scale + column.mean);

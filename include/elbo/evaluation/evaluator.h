@@ -43,7 +43,7 @@ struct EvaluationOrigin {
 /// "samples", "seed", "metrics": {key: value}, "notes": {key: text}}; notes only where there are any.
 Json to_json(const EvaluationResult& result, const EvaluationOrigin& origin);
 
-/// A table for the terminal: metric, value, standard error; then the notes.
+/// Tables for the terminal: metric, value, standard error; numbers of subsets of modalities, a row a subset; then the notes.
 std::string to_text(const EvaluationResult& result);
 
 /// One row an example: `index` and a column for each measurement that has them. The ending decides: .csv or .npz.

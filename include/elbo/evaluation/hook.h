@@ -22,9 +22,10 @@ struct EvaluationHookParts {
 
 /// Measures the validation split during training: valid/bound (what the monitor reads by default), the config's metrics, and for
 /// a variational model with `elbo` among them valid/active_units. Into the run folder go
-/// samples/step-N-{samples,reconstructions}.png, the same images and histograms of KL per unit as events, a line of metrics.jsonl
-/// with the units' values, and the collapse panel in the log. Throws: UsageError at construction where the model lacks what a
-/// metric reads.
+/// samples/step-N-{samples,reconstructions}.png (of several modalities
+/// {samples,cross_generation}, all modalities in each), the same images and histograms of KL per unit as events, a line of
+/// metrics.jsonl with the units' values, and the collapse panel in the log. Throws: UsageError at construction where the model
+/// lacks what a metric reads.
 std::shared_ptr<Hook> make_evaluation_hook(const EvaluationConfig& config, const EvaluationHookParts& parts);
 
 }  // namespace elbo

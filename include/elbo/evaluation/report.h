@@ -34,6 +34,7 @@ struct RunReport {
   std::vector<ReportEvaluation> evaluations = {};
   std::vector<ReportPicture> samples = {};  // oldest first
   std::vector<ReportPicture> reconstructions = {};
+  std::vector<ReportPicture> cross_generations = {};
   std::vector<ReportPicture> traversals = {};
   std::vector<std::string> remarks = {};  // what is missing or broken, a sentence each
 };

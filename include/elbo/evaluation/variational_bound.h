@@ -1,4 +1,6 @@
 #pragma once
+#include <map>
+
 #include "elbo/evaluation/metric.h"
 #include "elbo/models/family.h"
 
@@ -11,6 +13,9 @@ struct BoundTerms {
   Tensor elbo = {};            // [N] float64 on the host
   Tensor reconstruction = {};  // [N], -log p(x | z)
   Tensor kl = {};              // [N], summed over layers
+  /// Where there are several modalities -log p(x_m | z) of each, by name, [N]: zeros where the row lacks it.
+  std::map<std::string, Tensor> reconstruction_of = {};
+  std::map<std::string, Tensor> present = {};  // [N] bool: rows that have the modality; of a batch only where some may lack it
   /// The layers whose KL is a Monte Carlo estimate, by name.
   std::vector<std::string> monte_carlo_layers = {};
 };
@@ -21,7 +26,7 @@ BoundTerms bound_terms(Variational& model, const Batch& batch, int64_t K, Noise&
 /// Of the split, from one sample an example. Throws: UsageError when the model is not variational.
 BoundTerms bound_terms(const EvaluationContext& context);
 
-/// elbo, reconstruction and kl, in nats.
+/// elbo, reconstruction and kl, in nats; of several modalities reconstruction(m) of each, over the rows that have it.
 std::shared_ptr<Metric> make_elbo_metric(const NoConfig&);
 
 }  // namespace elbo
