@@ -1,7 +1,6 @@
 #include "elbo/evaluation/subset_likelihood.h"
 
 #include <algorithm>
-#include <set>
 
 #include "conditioning.h"
 #include "elbo/base/error.h"
@@ -22,22 +21,6 @@ Subset united(const Multimodal& model, const Subset& a, const Subset& b) {
     if (holds(a, name) || holds(b, name)) both.push_back(name);
   }
   return both;
-}
-
-Tensor complete_rows(const std::vector<Observation>& observations, int64_t B) {
-  auto complete = torch::ones({B}, torch::kBool);
-  for (const auto& observation : observations) {
-    if (observation.mask.defined()) complete = complete & observation.mask.cpu();
-  }
-  return complete;
-}
-
-Tensor has_all(const std::vector<Expert>& experts, int64_t B) {
-  auto present = torch::ones({B}, torch::kBool);
-  for (const auto& expert : experts) {
-    if (expert.present.defined()) present = present & expert.present.cpu();
-  }
-  return present;
 }
 
 /// log p of what is reported, unweighted.
@@ -189,8 +172,7 @@ SubsetEstimates subset_log_likelihood(Multimodal& model, const SubsetQuery& quer
                                       const std::function<void(int64_t)>& chunk_done) {
   const torch::NoGradGuard no_grad;
   const auto B = batch.size();
-  const auto experts = model.experts(batch, query.given);
-  const auto posterior = model.posterior(batch, experts);
+  const auto posterior = model.posterior(batch, model.experts(batch, query.given));
   const auto decoded = united(model, query.evidence, query.targets);
   detail::WeightSums evidence;
   std::map<std::string, detail::WeightSums> predictive;
@@ -207,10 +189,10 @@ SubsetEstimates subset_log_likelihood(Multimodal& model, const SubsetQuery& quer
       sums.add(detail::over_strata(latents, log_w).to(at::kDouble));  // [samples, B]
     };
     if (!within.empty()) merge(evidence, log_weights(latents, log_density(within)));
-    found.evidence.complete = complete_rows(within, B);
+    found.evidence.complete = detail::rows_with(model, batch, query.evidence);
     for (const auto& [name, observation] : targets) {
       merge(predictive[name], log_density(observation));
-      found.predictive[name].complete = has_all(experts, B) & complete_rows(observation, B);
+      found.predictive[name].complete = detail::rows_with(model, batch, united(model, query.given, {name}));
     }
     if (chunk_done) chunk_done(samples);
   });
