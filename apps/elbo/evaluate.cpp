@@ -9,6 +9,8 @@
 #include "elbo/base/text.h"
 #include "elbo/evaluation/evaluator.h"
 #include "elbo/evaluation/recorded_noise.h"
+#include "elbo/evaluation/subsets.h"
+#include "modalities.h"
 
 namespace elbo {
 namespace {
@@ -50,11 +52,17 @@ int run_evaluate(const std::vector<std::string>& words) {
   CommandLine line("evaluate", "Measures a run (its best checkpoint, else its last) or one checkpoint of it.", "RUN",
                    {"elbo evaluate runs/fashion_mnist/vae/20260101T000000Z",
                     "elbo evaluate RUN --metrics log_likelihood --samples 5000 --limit 1000",
-                    "elbo evaluate RUN/checkpoints/last --split valid --json -"});
+                    "elbo evaluate RUN/checkpoints/last --split valid --json -",
+                    "elbo evaluate RUN --metrics coherence,log_likelihood --subsets all",
+                    "elbo evaluate RUN --metrics log_likelihood --subsets 'image;image,label'"});
   line.add()("metrics", "names, separated by commas; elbo list metric tells them; default: the config's",
              cxxopts::value<std::string>());
   line.add()("split", "train, valid or test", cxxopts::value<std::string>()->default_value("test"));
   line.add()("samples", "importance samples K an example; default: the config's", cxxopts::value<int64_t>());
+  line.add()("subsets",
+             "of a model of several modalities: which of them are given, for log_likelihood and coherence: all, singles, full or "
+             "names such as 'image;image,label'",
+             cxxopts::value<std::string>());
   line.add()("limit", "only the first N rows of the split; 0 for all", cxxopts::value<int64_t>()->default_value("0"));
   line.add()("batch-size", "rows at once; changes no number beyond rounding", cxxopts::value<int64_t>()->default_value("128"));
   line.add()("seed", "seed of the evaluation's noise: the same seed compares runs on the same numbers",
@@ -73,6 +81,8 @@ int run_evaluate(const std::vector<std::string>& words) {
   const auto samples = line.has("samples") ? line.integer("samples", 1, 10'000'000) : 0;
   const auto batch_size = line.integer("batch-size", 1, int64_t{1} << 20);
   const auto seed = line.integer("seed", 0, 4294967295);
+  std::optional<SubsetChoice> subsets;
+  if (const auto given = line.find<std::string>("subsets")) subsets = subsets_named(*given);
   std::vector<std::string> names;
   if (const auto given = line.find<std::string>("metrics")) names = elbo::split(*given, ',');
   for (auto& name : names) name = std::string(trim(name));
@@ -87,6 +97,13 @@ int run_evaluate(const std::vector<std::string>& words) {
   const auto asked = [&](const char* name) { return std::find(names.begin(), names.end(), name) != names.end(); };
   if (samples > 0 && !asked("log_likelihood") && !asked("bits_per_dim"))
     log_warn("--samples is for the metrics log_likelihood and bits_per_dim, neither of which is among --metrics");
+  if (subsets && !multimodal(*experiment.model)) {
+    throw UsageError(text("--subsets is for models of several modalities; this one is ", experiment.config.model.type(),
+                          ", which has one: leave it out"));
+  }
+  if (subsets && !asked("log_likelihood") && !asked("coherence") && !asked("latent_classification"))
+    log_warn(
+        "--subsets is for the metrics log_likelihood, coherence and latent_classification, none of which is among --metrics");
   EvaluationContext context{.model = *experiment.model,
                             .objective = experiment.objective.get(),
                             .dataset = experiment.dataset,
@@ -95,7 +112,9 @@ int run_evaluate(const std::vector<std::string>& words) {
                             .samples = samples > 0 ? samples : experiment.config.evaluation.samples,
                             .seed = static_cast<uint64_t>(seed),
                             .device = experiment.runtime.device,
-                            .batch_size = batch_size};
+                            .batch_size = batch_size,
+                            .subsets = subsets,
+                            .cache = opened.run / "classifiers"};
   if (!line.has("quiet")) context.progress = progress_lines();
   GranuleNoise source(context.seed, context.device);
   RecordingNoise recording(source);

@@ -63,8 +63,9 @@ std::vector<ReportPicture> pictures_of(const fs::path& folder, const std::string
     try {
       auto png = read_text(path, kMaxPictureBytes);
       if (!png.starts_with("\x89PNG\r\n\x1a\n")) throw DataError(path.string() + ": not a PNG");
-      const auto alt = ending == "samples" ? "A grid of samples of the model after " + title
-                                           : "Rows of validation data above their reconstructions after " + title;
+      const auto alt = ending == "samples"            ? "A grid of samples of the model after " + title
+                       : ending == "cross_generation" ? "Each modality generated from each other one after " + title
+                                                      : "Rows of validation data above their reconstructions after " + title;
       pictures.push_back({.title = title, .alt = alt, .png = std::move(png)});
     } catch (const Error& problem) {
       report.remarks.push_back(std::string(problem.what()) + ": left out");
@@ -207,6 +208,7 @@ RunReport read_run(const fs::path& given, const Runtime& runtime, Traversals tra
     report.status = text("trained to step ", with_commas(report.log.last_step), ", epoch ", report.log.last_epoch);
     report.samples = pictures_of(folder / "samples", "samples", report);
     report.reconstructions = pictures_of(folder / "samples", "reconstructions", report);
+    report.cross_generations = pictures_of(folder / "samples", "cross_generation", report);
     if (const auto device = trained_on(folder / "log.txt"); !device.empty())
       report.environment.emplace_back("trained on", device);
   } else {

@@ -1,4 +1,3 @@
-#include <charconv>
 #include <filesystem>
 #include <iostream>
 
@@ -14,6 +13,8 @@
 #include "elbo/math/tensors.h"
 #include "elbo/models/conditions.h"
 #include "elbo/models/impute.h"
+#include "given.h"
+#include "modalities.h"
 
 namespace elbo {
 namespace {
@@ -42,28 +43,6 @@ const std::vector<Column>& columns_of(const DataSpec& spec) {
   return x->second.columns;
 }
 
-int64_t class_number(const std::string& word, const std::string& option) {
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-  if (error == std::errc() && end == word.data() + word.size()) return value;
-  throw UsageError("--given: got " + in_quotes(option) + ", expected FIELD=CLASS with the number of a class, such as label=3");
-}
-
-/// label=3, or label=0,1,2: what stands between commas after a FIELD= are more classes of it.
-GivenClasses given_classes(const std::vector<std::string>& options) {
-  GivenClasses given;
-  for (const auto& option : options) {
-    std::string field;
-    for (const auto& word : split(option, ',')) {
-      const auto equals = word.find('=');
-      if (equals != std::string::npos) field = word.substr(0, equals);
-      if (field.empty()) throw UsageError("--given: got " + in_quotes(option) + ", expected FIELD=CLASS, such as label=3");
-      given[field].push_back(class_number(equals == std::string::npos ? word : word.substr(equals + 1), option));
-    }
-  }
-  return given;
-}
-
 template <class Ability>
 Ability& ability(Model& model, const char* what) {
   if (auto* found = dynamic_cast<Ability*>(&model)) return *found;
@@ -75,12 +54,17 @@ Ability& ability(Model& model, const char* what) {
 int run_sample(const std::vector<std::string>& words) {
   CommandLine line("sample", "Draws new data from a run's model: the mean of p(x | z) for z from the prior.", "RUN",
                    {"elbo sample RUN --out samples.png", "elbo sample RUN --count 1000 --out samples.npz --temperature 0.8",
-                    "elbo sample RUN --given label=3", "elbo sample RUN --given label=0,1,2 --count 30"});
-  line.add()("count", "how many", cxxopts::value<int64_t>()->default_value("64"));
-  line.add()("out", "a .png grid, an .npz with array x (and its conditions), or a .csv of a table",
+                    "elbo sample RUN --given label=3", "elbo sample RUN --given label=0,1,2 --count 30",
+                    "elbo sample RUN --given image=shoe.png --out given.png     (a model of several modalities)",
+                    "elbo sample RUN --given image=test:17,label=3 --count 8"});
+  line.add()("count", "how many (default: 64, of several modalities 16)", cxxopts::value<int64_t>());
+  line.add()("out",
+             "a .png grid (of several modalities a row of each, what was given on the left), an .npz with array x and its "
+             "conditions (or an array a modality), or a .csv of a table",
              cxxopts::value<std::string>()->default_value("samples.png"));
   line.add()("given",
-             "class of a condition, FIELD=CLASS; several are taken in turn (default: all classes, each a column of the grid)",
+             "class of a condition, FIELD=CLASS; several are taken in turn (default: all classes, each a column of the grid). Of "
+             "several modalities any of them: FIELD=FILE.png, .jpg or .npy, FIELD=CLASS, or FIELD=test:17, a row of a split",
              cxxopts::value<std::vector<std::string>>());
   line.add()("temperature", "scales the spread of z around the prior's mean", cxxopts::value<double>()->default_value("1"));
   line.add()("seed", "seed of the draws", cxxopts::value<int64_t>()->default_value("0"));
@@ -88,16 +72,26 @@ int run_sample(const std::vector<std::string>& words) {
   if (!line.parse(words, 1, 1)) return 0;
   const auto out = line.get<std::string>("out");
   const auto kind = output_kind(out);
-  const auto count = line.integer("count", 1, kind == OutputKind::png ? 4096 : 1 << 24);
+  const auto asked_count =
+      line.has("count") ? std::optional(line.integer("count", 1, kind == OutputKind::png ? 4096 : 1 << 24)) : std::nullopt;
   const auto temperature = line.get<double>("temperature");
   if (!(temperature >= 0 && temperature < 1e6)) throw UsageError("--temperature: expected a number of 0 or more");
 
-  const auto given = given_classes(line.find<std::vector<std::string>>("given").value_or(std::vector<std::string>{}));
+  const auto seed = static_cast<uint64_t>(line.integer("seed", 0, 4294967295));
+  const auto asked_given = given_words(line.find<std::vector<std::string>>("given").value_or(std::vector<std::string>{}));
 
-  const auto opened = open_run(line.positional()[0], line.runtime(), DataUse::headers);
+  const auto opened = open_run(line.positional()[0], line.runtime(), reads_data(asked_given) ? DataUse::load : DataUse::headers);
   const auto& spec = opened.checkpoint.state().data_spec;
   const torch::NoGradGuard no_grad;
-  Stream noise(static_cast<uint64_t>(line.integer("seed", 0, 4294967295)), "sample", opened.experiment.runtime.device);
+  if (auto* modalities = multimodal(*opened.experiment.model)) {
+    sample_modalities(
+        opened, *modalities,
+        {.out = out, .count = asked_count.value_or(16), .temperature = temperature, .seed = seed, .given = asked_given});
+    return 0;
+  }
+  const auto count = asked_count.value_or(64);
+  const auto given = given_classes(asked_given);
+  Stream noise(seed, "sample", opened.experiment.runtime.device);
   auto& samples = ability<Samples>(*opened.experiment.model, "draw samples");
   const auto conditions = conditions_for(samples, spec, count, given);
   if (kind == OutputKind::csv) columns_of(spec);  // before the work
@@ -130,13 +124,14 @@ int run_reconstruct(const std::vector<std::string>& words) {
       "reconstruct", "Shows data of a split, each row above its reconstructions (the mean of p(x | z) at the posterior's mean).",
       "RUN",
       {"elbo reconstruct RUN --out reconstructions.png", "elbo reconstruct RUN --count 1000 --out reconstructions.npz",
-       "elbo reconstruct RUN --split test --out filled.csv"});
-  line.add()("count", "how many rows of the split (default: 32, for a .csv all)", cxxopts::value<int64_t>());
+       "elbo reconstruct RUN --split test --out filled.csv",
+       "elbo reconstruct RUN --count 4 --out crossed.png    (several modalities: each from each other one)"});
+  line.add()("count", "how many rows of the split (default: 32, for a .csv all, for a picture of several modalities 3 to 6)",
+             cxxopts::value<int64_t>());
   line.add()("split", "train, valid or test", cxxopts::value<std::string>()->default_value("test"));
   line.add()("out",
-             "a .png grid, an .npz with arrays x, reconstruction and index (and label; of a table valid and imputed), or of a "
-             "table a .csv "
-             "with its missing cells filled",
+             "a .png grid, an .npz with arrays x, reconstruction and index (and label; of a table valid and imputed; of several "
+             "modalities NAME and NAME_from_OTHER), or of a table a .csv with its missing cells filled",
              cxxopts::value<std::string>()->default_value("reconstructions.png"));
   line.add()("samples", "importance samples with which a row's missing cells are filled",
              cxxopts::value<int64_t>()->default_value("1000"));
@@ -151,6 +146,15 @@ int run_reconstruct(const std::vector<std::string>& words) {
 
   const auto opened = open_run(line.positional()[0], line.runtime(), DataUse::load);
   const torch::NoGradGuard no_grad;
+  if (auto* modalities = multimodal(*opened.experiment.model)) {
+    cross_modalities(opened, *modalities,
+                     {.out = out,
+                      .count = count == kAllRows   ? std::nullopt
+                               : line.has("count") ? std::optional(count)
+                                                   : std::nullopt,
+                      .split = split});
+    return 0;
+  }
   auto& model = ability<Reconstructs>(*opened.experiment.model, "reconstruct");
   const auto& spec = opened.experiment.dataset->spec();
   const bool is_table = spec.at("x").kind == ValueKind::table;
