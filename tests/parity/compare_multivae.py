@@ -211,10 +211,10 @@ def check_loss(elbo, method, weights, run, test, options):
     assert sorted(ours) == sorted(weights), "the networks differ"
     model.load_state_dict({**state, **{ours[name]: torch.from_numpy(array.copy()) for name, array in weights.items()}})
     torch.manual_seed(0)
-    order = torch.randperm(len(test["m0"]))  # MoPoE's components are slices of the batch
     losses = []
     with torch.no_grad():
-        for _ in range(10):
+        for _ in range(20):
+            order = torch.randperm(len(test["m0"]))  # MoPoE's components are slices of the batch, equal ones of 31 n rows
             losses += [model(MultimodalBaseDataset({name: values[part] for name, values in test.items()})).loss.item()
                        for part in order.split(124) if len(part) == 124]
     error = np.std(losses) / len(losses)**0.5
