@@ -137,7 +137,6 @@ void RansDecoder::drop(Interval interval, int bits) {
   if (state_ >= kLow) return;
   if (position_ < bytes_.size()) {
     state_ = state_ << 32 | little_endian(bytes_.subspan(position_, kWordBytes));
-    if (state_ < kLow) fail("no stream of codes goes on like this");
     position_ += kWordBytes;
   } else if (state_ < uint64_t{1} << max_bits_) {
     fail("the codes end here, expected another one");

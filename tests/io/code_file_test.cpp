@@ -281,6 +281,13 @@ TEST(CodeFile, NamesTheForgedField) {
          at(42, {0xff, 0xff, 0xff, 0x7f})(f);
        },
        "byte 56: a stream of 268435455 images has more than 16777216 codes; take fewer images for each"},
+      {[&](Bytes& f) {  // 100 x 100 codes of 2,000 images
+         at(43, {0xd0, 0x0f})(f);
+         at(42, {0xd0, 0x0f})(f);
+         at(39, {100})(f);
+         at(38, {100})(f);
+       },
+       "byte 54: a stream of 2000 images has more than 16777216 codes; take fewer images for each"},
       {at(44, {1}), "byte 54: 1 names for 0 images, expected as many or none"},
       {at(45, {1}), "byte 55: the prior's data has 1 byte, but 0 are left"},
       {[](Bytes& f) { f.push_back(0); }, "byte 56: 1 byte after the last stream"},

@@ -318,6 +318,32 @@ TEST(Rans, HostileBytesGiveSymbolsOrADataError) {
   EXPECT_EQ(refused, 5000);  // 40 bytes can't hold 300 of these
 }
 
+TEST(Rans, HostileStatesAndIntegersAreNamed) {
+  const std::string remedy = "; the stream is damaged, or this isn't the model that it was coded with";
+  const auto refused_at_start = [](const std::vector<uint8_t>& bytes) {
+    return message_of<DataError>([&] { RansDecoder(bytes, 8, "codes"); });
+  };
+  EXPECT_EQ(refused_at_start(std::vector<uint8_t>(8, 255)),
+            "codes: byte 0: no stream of codes begins with the state 18446744073709551615" + remedy);
+  EXPECT_EQ(refused_at_start({255}), "codes: byte 0: no stream of codes begins with the state 255" + remedy);
+  EXPECT_EQ(refused_at_start({0, 1, 0, 0, 0, 0, 0, 0, 0}),  // words follow, so it must have 32 bits
+            "codes: byte 0: no stream of codes begins with the state 256" + remedy);
+
+  RansEncoder encoder(16);
+  for (int i = 0; i < 3; ++i) encoder.push_bits(0, 64);
+  const auto zeros = encoder.finish();
+  RansDecoder decoder(zeros, 16, "codes");
+  EXPECT_THAT(message_of<DataError>([&] { decoder.pop_integer(); }),
+              HasSubstr(": an integer here has more than 64 bits" + remedy));
+
+  const auto table = uniform_frequencies(3, 16);
+  encoder.push(table, 2);
+  encoder.push_integer(std::numeric_limits<uint64_t>::max() - 1);
+  const auto beyond = encoder.finish();
+  RansDecoder escaped(beyond, 16, "codes");
+  EXPECT_THAT(message_of<DataError>([&] { escaped.pop_escaped(table); }), HasSubstr(": an integer here has more than 64 bits"));
+}
+
 TEST(Rans, RefusesWrongUse) {
   RansEncoder encoder(8);
   EXPECT_EQ(message_of<UsageError>([] { RansEncoder(32); }), "rans: got max_bits 32, expected 0 to 31");
