@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "conformance/components.h"
 #include "elbo/data/digits.h"
 #include "elbo/data/tensor_set.h"
@@ -100,18 +102,21 @@ INSTANTIATE_TEST_SUITE_P(Catalogs, EveryOptimizer, ::testing::ValuesIn(component
 
 struct Measured {
   explicit Measured(const std::string& metric) {
-    const auto digits = make_digits({.options = {.binarize = Binarize::threshold}}, {.seed = 1});
-    digits->load(at::kCPU);
-    Stream unused(1, "data", at::kCPU);
-    const auto x = digits->gather(Split::train, torch::arange(1000), unused).at("x");
-    // Twice as large: ssim's window needs 11 x 11 pixels.
-    const auto large = x.repeat_interleave(2, -1).repeat_interleave(2, -2);
-    dataset = make_tensor_set(large, {.kind = ValueKind::binary, .seed = 1});
+    const std::set<std::string> of_modalities = {"coherence", "frechet_classifier", "latent_classification"};
+    const std::string name = of_modalities.contains(metric) ? "multimodal_vae" : metric == "codebook" ? "vq_vae" : "vae";
+    dataset = make_digits({.options = {.binarize = Binarize::threshold}}, {.seed = 1});
     dataset->load(at::kCPU);
+    if (name != "multimodal_vae") {
+      Stream unused(1, "data", at::kCPU);
+      const auto x = dataset->gather(Split::train, torch::arange(1000), unused).at("x");
+      // Twice as large: ssim's window needs 11 x 11 pixels.
+      const auto large = x.repeat_interleave(2, -1).repeat_interleave(2, -2);
+      dataset = make_tensor_set(large, {.kind = ValueKind::binary, .seed = 1});
+      dataset->load(at::kCPU);
+    }
     Stream init(1, "init", at::kCPU);
-    const bool of_codes = metric == "codebook";
-    model = build(models(), of_codes ? "vq_vae" : "vae", ModelContext{.spec = dataset->spec(), .init = init});
-    objective = build(objectives(), of_codes ? "vq" : "elbo", *model, ObjectiveContext{});
+    model = build(models(), name, ModelContext{.spec = dataset->spec(), .init = init});
+    objective = build(objectives(), name == "vq_vae" ? "vq" : "elbo", *model, ObjectiveContext{});
   }
   EvaluationResult with(const std::string& metric, int64_t batch_size = 64, uint64_t seed = 0) const {
     return evaluate({.model = *model,
