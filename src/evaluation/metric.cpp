@@ -6,6 +6,9 @@
 #include "elbo/evaluation/active_units.h"
 #include "elbo/evaluation/bits_per_dim.h"
 #include "elbo/evaluation/codebook.h"
+#include "elbo/evaluation/coherence.h"
+#include "elbo/evaluation/frechet.h"
+#include "elbo/evaluation/latent_classification.h"
 #include "elbo/evaluation/likelihood.h"
 #include "elbo/evaluation/mutual_information.h"
 #include "elbo/evaluation/objective_bound.h"
@@ -42,7 +45,12 @@ Catalog<Metric>& metrics() {
           .add("bits_per_dim", "Theis et al. 2016, section 3.1", make_bits_per_dim_metric)
           .add("bound", "the objective's own bound", make_bound_metric)
           .add("codebook", "use of the codes over a split, quantisation error, rates", make_codebook_metric)
+          .add("coherence", "Shi et al. 2019, section 4.1, by our own classifiers", make_coherence_metric)
           .add("elbo", "Kingma & Welling 2014, eq. 7", make_elbo_metric)
+          .add("frechet_classifier", "Heusel et al. 2017, eq. 6, in features of our own classifiers: no FID",
+               make_frechet_classifier_metric)
+          .add("latent_classification", "Shi et al. 2019, section 4.1: a linear classifier of codes",
+               make_latent_classification_metric)
           .add("log_likelihood", "Burda et al. 2016, eq. 8 at large K", make_log_likelihood_metric)
           .add("mutual_information", "Hoffman & Johnson 2016, of the aggregate posterior", make_mutual_information_metric)
           .add("psnr", "10 log10(1 / mean squared error) of reconstructions", make_psnr_metric)

@@ -76,8 +76,7 @@ class Metric {
 /// as the data have them bits_per_dim, reconstruction_error, psnr and ssim.
 std::vector<std::string> default_metrics(const Model& model, const DataSpec& spec);
 
-/// The axis `metric`: active_units, bits_per_dim, bound, codebook, elbo, log_likelihood, mutual_information, psnr,
-/// reconstruction_error, ssim.
+/// The axis `metric`; `elbo list metric` tells what there is.
 Catalog<Metric>& metrics();
 
 }  // namespace elbo
