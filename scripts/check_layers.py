@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks which room of the library includes which, and what may be included only in one place.
+"""Checks which room of the library includes which, what may be included only in one place, and that no two types have one name.
 
     scripts/check_layers.py [ROOT]
 
@@ -17,6 +17,8 @@ TORCH_FREE = {"base", "config", "io"}
 ONLY_IN = {"spdlog": "src/base/log.cpp", "yaml-cpp": "src/config/yaml.cpp"}
 UMBRELLA = "elbo/elbo.h"
 MAX_LINES = 500
+NAMESPACE = re.compile(r"(?:namespace ([\w:]*) ?\{|\}  // namespace)")
+TYPE = re.compile(r"(?:enum class|struct|class) (\w+)(?: final)?(?: :.*)? ?\{")
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
@@ -91,6 +93,32 @@ def check_file(root, path):
                 yield f"{path}:{number}: {problem}"
 
 
+def types_of(lines):
+    """(line number, full name) of each type defined outside of others, but in unnamed namespaces."""
+    inside = []
+    for number, line in enumerate(lines, start=1):
+        space, kind = NAMESPACE.match(line), TYPE.match(line)
+        if space and line.startswith("}"):
+            inside = inside[:-1]
+        elif space and not line.rstrip().endswith("}"):
+            inside = inside + [space.group(1)]
+        elif kind and "" not in inside:
+            yield number, "::".join(inside + [kind.group(1)])
+
+
+def check_types(root, paths):
+    """One name, one type: two would pass each file's compilation and fail in a program that knows both, or worse."""
+    seen = {}
+    for path in paths:
+        if room_of(path) is None:
+            continue
+        with open(os.path.join(root, path), encoding="utf-8") as file:
+            for number, name in types_of(file.read().splitlines()):
+                if name in seen:
+                    yield f"{path}:{number}: {name} is defined in {seen[name]} too"
+                seen.setdefault(name, path)
+
+
 def sources(root):
     for top in ("include/elbo", "src", "apps", "tests"):
         for folder, _, names in os.walk(os.path.join(root, top)):
@@ -101,7 +129,7 @@ def sources(root):
 
 def main(root):
     paths = sorted(sources(root))
-    problems = [problem for path in paths for problem in check_file(root, path)]
+    problems = [problem for path in paths for problem in check_file(root, path)] + list(check_types(root, paths))
     print("\n".join(problems + [f"{len(paths)} files, {len(problems)} problems"]))
     return 1 if problems or not paths else 0
 

@@ -160,10 +160,10 @@ void read_shapes(CodeCursor& cursor, CodeHeader& header) {
   int64_t codes = 0;
   for (int64_t i = 0; i < num_levels; ++i) {
     const size_t level_at = cursor.position();
-    CodeLevel level = {.height = cursor.number("a level's height", 1, kMaxCodeExtent),
-                       .width = cursor.number("a level's width", 1, kMaxCodeExtent),
-                       .groups = cursor.number("a level's number of groups", 1, kMaxCodeExtent),
-                       .vocabulary = cursor.number("a level's vocabulary", 0, kMaxVocabulary)};
+    CodeGrid level = {.height = cursor.number("a level's height", 1, kMaxCodeExtent),
+                      .width = cursor.number("a level's width", 1, kMaxCodeExtent),
+                      .groups = cursor.number("a level's number of groups", 1, kMaxCodeExtent),
+                      .vocabulary = cursor.number("a level's vocabulary", 0, kMaxVocabulary)};
     const int64_t room = (kMaxCodesPerStream - codes) / level.groups;
     if (level.height * level.width > room) cursor.fail(level_at, text("an image has more than ", kMaxCodesPerStream, " codes"));
     codes += level.height * level.width * level.groups;

@@ -43,6 +43,16 @@ class CheckLayers(unittest.TestCase):
         code, lines = check({path: text})
         self.assertEqual((code, lines[:-1]), (1, [f"{path}:{text.count(chr(10))}: {message}"]))
 
+    def test_one_name_is_one_type(self):
+        first = "namespace elbo {\nstruct Twin {\n  enum class Own { a };\n};\n}  // namespace elbo\n"
+        unnamed = "namespace elbo {\nnamespace {\nclass Twin final : public X {\n};\n}  // namespace\n}  // namespace elbo\n"
+        other = "namespace elbo::detail {\nenum class Twin {\n};\n}  // namespace elbo::detail\n"
+        forward = "namespace elbo { class Twin; }\nnamespace elbo {\nclass Twin;\n}  // namespace elbo\n"
+        good = {"include/elbo/io/one.h": first, "src/io/two.cpp": unnamed, "src/io/three.cpp": other, "src/io/four.h": forward}
+        self.assertEqual(check(good), (0, ["14 files, 0 problems"]))
+        code, lines = check({**good, "include/elbo/models/two.h": "\nnamespace elbo {\nenum class Twin { a, b };\n}  // namespace elbo\n"})
+        self.assertEqual((code, lines[:-1]), (1, ["include/elbo/models/two.h:3: elbo::Twin is defined in include/elbo/io/one.h too"]))
+
     def test_each_violation_is_named_with_its_line(self):
         cases = [
             ("include/elbo/base/a.h", '\n#include "elbo/math/b.h"\n',

@@ -16,13 +16,13 @@ enum class CodePrior : uint8_t {
 };
 
 /// The codes of one resolution of one image: height x width tokens of `groups` codes below `vocabulary`.
-struct CodeLevel {
+struct CodeGrid {
   int64_t height = 1;
   int64_t width = 1;
   int64_t groups = 1;
   int64_t vocabulary = 0;  // 0: any integers
 
-  friend bool operator==(const CodeLevel&, const CodeLevel&) = default;
+  friend bool operator==(const CodeGrid&, const CodeGrid&) = default;
 };
 
 /// Everything that a decoder must know before it reads a code.
@@ -33,7 +33,7 @@ struct CodeHeader {
   int64_t channels = 1;
   int64_t height = 1;
   int64_t width = 1;
-  std::vector<CodeLevel> levels = {};  // in coding order
+  std::vector<CodeGrid> levels = {};  // in coding order
   int64_t num_images = 0;
   int64_t images_per_stream = 1;        // each stream holds so many, the last one the rest
   std::vector<std::string> names = {};  // of the images' files, without folders; or none
