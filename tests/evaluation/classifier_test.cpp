@@ -122,7 +122,7 @@ TEST(Classifier, OfAnotherFieldStartsElsewhere) {
 
 TEST(Classifier, NeverLooksAtRowsThatLackTheField) {
   const auto lacking = fakes::labelled({.rows = 300, .lacking = "m1"});
-  const auto others = fakes::labelled({.rows = 300, .lacking = "m1", .absent_value = 1e6});
+  const auto others = fakes::labelled({.rows = 300, .lacking = "m1", .absent_value = 1e6, .absent_label = 1});
   const auto whole = fakes::labelled({.rows = 300});
   const auto& x = whole->whole(Split::test).at("m1");
   const auto features = train_classifier({.dataset = lacking, .field = "m1"})->features(x);

@@ -18,6 +18,7 @@ class Labelled final : public Dataset {
     double noise = 0.5;
     std::string lacking = {};
     double absent_value = NAN;
+    int64_t absent_label = 0;  // is added to the labels of rows that lack something
     std::string fingerprint = "labelled";
   };
   explicit Labelled(const Options& options) : options_(options) {
@@ -57,6 +58,10 @@ class Labelled final : public Dataset {
         x = torch::where(field.present.unsqueeze(1), x, options_.absent_value);
       }
       field.value = x;
+      if (field.present.defined()) {
+        auto& told = batch.fields["label"].value;
+        told = torch::where(field.present, told, (told + options_.absent_label) % options_.classes);
+      }
     }
     return batch;
   }
