@@ -77,7 +77,7 @@ class ResidualConvEncoder final : public Encoder {
     auto h = convs_.front()->forward(x);
     for (size_t i = 1; i < convs_.size(); ++i) h = convs_[i]->forward(torch::relu(h));
     for (const auto& block : blocks_) h = block->forward(h);
-    return (blocks_.empty() ? h : torch::relu(h)).flatten(1);
+    return torch::relu(h).flatten(1);
   }
   int64_t num_features() const override { return detail::volume(inner_); }
   Shape map_shape() const override { return inner_; }

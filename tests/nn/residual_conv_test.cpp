@@ -34,7 +34,7 @@ TEST(ResidualConv, WithoutBlocksIsTheSmallNetworkToTheLayer) {
   const auto p = encoder->parameters();
   auto h = torch::relu(torch::conv2d(x, p[0], p[1], 2, 1));
   h = torch::relu(torch::conv2d(h, p[2], p[3], 2, 1));
-  expect_close(encoder->forward(x), torch::conv2d(h, p[4], p[5], 1, 1).flatten(1), 1e-5, 1e-6);
+  expect_close(encoder->forward(x), torch::relu(torch::conv2d(h, p[4], p[5], 1, 1)).flatten(1), 1e-5, 1e-6);
 
   const auto decoder = decoder_of(config, {8, 7, 7}, {1, 28, 28});
   EXPECT_EQ(names_and_shapes(*decoder),

@@ -45,7 +45,7 @@ class SameCodes(CliTest):
 
         x = torch.from_numpy(data["x"])
         h = torch.relu(torch.conv2d(x, weights["encoder.convs.0.weight"], weights["encoder.convs.0.bias"], stride=2, padding=1))
-        h = torch.conv2d(h, weights["encoder.convs.1.weight"], weights["encoder.convs.1.bias"], padding=1)
+        h = torch.relu(torch.conv2d(h, weights["encoder.convs.1.weight"], weights["encoder.convs.1.bias"], padding=1))
         tokens = torch.conv2d(h, weights["head.weight"], weights["head.bias"]).permute(0, 2, 3, 1).reshape(len(x), -1, 4)
 
         layer = VectorQuantize(dim=4, codebook_size=24, kmeans_init=False).eval()

@@ -6,10 +6,10 @@ namespace elbo {
 
 /// The network of the VQ-VAE, without a fully connected layer: features and latents are maps.
 /// Encoder: a convolution of kernel 4, stride 2 and padding 1 for each of `channels`, a 3 x 3 convolution, then the residual
-/// blocks (ReLU, 3 x 3, ReLU, 1 x 1) and, where there are blocks, a last ReLU; ReLU between convolutions. Decoder: a 3 x 3
-/// convolution of the latent map, the blocks, and transposed convolutions of kernel 4 with ReLU before each; the last of them is
-/// `output`. Source: van den Oord et al. 2017 (arXiv:1711.00937), section 4.1, with the 3 x 3 convolution and the ReLUs of the
-/// authors' published layer code. Height and width must be divisible by 2 to the number of channels given.
+/// blocks (ReLU, 3 x 3, ReLU, 1 x 1) and a last ReLU; ReLU between convolutions. Decoder: a 3 x 3 convolution of the latent map,
+/// the blocks, and transposed convolutions of kernel 4 with ReLU before each; the last of them is `output`. Source: van den Oord
+/// et al. 2017 (arXiv:1711.00937), section 4.1, with the 3 x 3 convolution and the ReLUs of the authors' published layer code.
+/// Height and width must be divisible by 2 to the number of channels given.
 struct ResidualConvConfig {
   std::vector<int64_t> channels = {128, 256};
   int64_t residual_blocks = 2;
