@@ -10,8 +10,8 @@ import re
 import sys
 
 # Left never includes right; rooms of one row do not include each other.
-ROWS = """base < config < math < io < ops < optim < data < nn < distributions < quantizers = aggregators < models
-          < fitting = objectives < training < evaluation < experiment < apps"""
+ROWS = """base < config < math < io < ops < optim < data < nn < distributions < quantizers = aggregators = code_priors
+          < models < fitting = objectives < training < evaluation < experiment < apps"""
 RANK = {room: rank for rank, row in enumerate(ROWS.split("<")) for room in row.replace("=", " ").split()}
 TORCH_FREE = {"base", "config", "io"}
 ONLY_IN = {"spdlog": "src/base/log.cpp", "yaml-cpp": "src/config/yaml.cpp"}

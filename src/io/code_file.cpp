@@ -208,7 +208,7 @@ CodeFile::CodeFile(std::vector<uint8_t> bytes, std::string origin) : bytes_(std:
   check_frame(cursor, bytes_, origin_);
   model_hash_at_ = cursor.position();
   header_.model_hash = hex_of(cursor.take(kCodeHashBytes, "the model's hash"));
-  header_.prior = static_cast<CodePrior>(cursor.number("the kind of prior", 0, static_cast<int64_t>(CodePrior::autoregressive)));
+  header_.prior = static_cast<CodingPrior>(cursor.number("the kind of prior", 0, static_cast<int64_t>(CodingPrior::autoregressive)));
   prior_hash_at_ = cursor.position();
   const auto prior_hash = cursor.sized("the prior's hash");
   if (!prior_hash.empty() && prior_hash.size() != kCodeHashBytes) {

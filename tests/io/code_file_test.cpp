@@ -30,7 +30,7 @@ const std::string kPriorHash = "ffeeddccbbaa99887766554433221100ffeeddccbbaa9988
 
 CodeHeader some_header() {
   return {.model_hash = kModelHash,
-          .prior = CodePrior::autoregressive,
+          .prior = CodingPrior::autoregressive,
           .prior_hash = kPriorHash,
           .channels = 3,
           .height = 28,

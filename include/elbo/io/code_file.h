@@ -9,7 +9,7 @@
 namespace elbo {
 
 /// What the codes were coded under. Its number stands in files.
-enum class CodePrior : uint8_t {
+enum class CodingPrior : uint8_t {
   uniform = 0,         ///< every code as likely
   empirical = 1,       ///< counts, which prior_data holds
   autoregressive = 2,  ///< a trained prior, which prior_hash names
@@ -28,7 +28,7 @@ struct CodeGrid {
 /// Everything that a decoder must know before it reads a code.
 struct CodeHeader {
   std::string model_hash = {};  // SHA-256 of the weights, 64 hexadecimal digits
-  CodePrior prior = CodePrior::uniform;
+  CodingPrior prior = CodingPrior::uniform;
   std::string prior_hash = {};  // likewise, or empty
   int64_t channels = 1;
   int64_t height = 1;
