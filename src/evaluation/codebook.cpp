@@ -340,12 +340,12 @@ Tensor quantized_bound(const EvaluationContext& context) {
   detail::Column bounds;
   for_each_step(context, "bound", [&](const Batch& batch, Step& step) {
     const auto levels = model.quantize(batch, step);
-    const auto quantizers = model.quantizers();
-    std::vector<Tensor> values;
-    for (const auto& level : levels) values.push_back(level.quantization.value);
-    auto bound = log_likelihood(model.decode(values, batch)).to(at::kDouble);
-    for (size_t i = 0; i < levels.size(); ++i) bound = bound - quantizers.at(i)->code_length(levels[i].quantization.indices);
-    bounds.add(bound);
+    std::vector<Tensor> values, codes;
+    for (const auto& level : levels) {
+      values.push_back(level.quantization.value);
+      codes.push_back(level.quantization.indices);
+    }
+    bounds.add(log_likelihood(model.decode(values, batch)).to(at::kDouble) - model.code_length(codes, batch));
   });
   return bounds.whole();
 }

@@ -8,6 +8,16 @@
 #include "elbo/math/numeric.h"
 
 namespace elbo {
+
+Tensor Quantized::code_length(const std::vector<Tensor>& codes, const Batch& /*batch*/) {
+  const auto levels = quantizers();
+  Tensor length;
+  for (size_t i = 0; i < codes.size(); ++i) {
+    const auto of_level = levels.at(i)->code_length(codes[i]);
+    length = length.defined() ? length + of_level : of_level;
+  }
+  return length;
+}
 namespace {
 
 constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();

@@ -11,6 +11,7 @@
 #include "elbo/objectives/mm_jsd.h"
 #include "elbo/objectives/mmvae_plus.h"
 #include "elbo/objectives/mvtcae.h"
+#include "elbo/objectives/nll.h"
 #include "elbo/objectives/piwae.h"
 #include "elbo/objectives/subset_elbo.h"
 #include "elbo/objectives/telbo.h"
@@ -36,6 +37,10 @@ Catalog<Objective, Model&, const ObjectiveContext&>& objectives() {
           .add<MmJsdConfig>("mm_jsd", "Sutter et al. 2020 (arXiv:2006.08242), eq. 7", on_multimodal(make_mm_jsd))
           .add<MmvaePlusConfig>("mmvae_plus", "Palumbo et al. 2023 (ICLR), eq. 6", on_multimodal(make_mmvae_plus))
           .add<MvtcaeConfig>("mvtcae", "Hwang et al. 2021 (NeurIPS), eq. 10", on_multimodal(make_mvtcae))
+          .add<NoConfig>("nll", "van den Oord et al. 2017, section 3.3",
+                         [](const NoConfig& config, Model& model, const ObjectiveContext& context) {
+                           return make_nll(config, as_family<CodePriorModel>(model, "code_prior", context), context);
+                         })
           .add<PiwaeConfig>("piwae", "Rainforth et al. 2018, partially (PIWAE)", on_variational(make_piwae))
           .add<SubsetElboConfig>("subset_elbo", "Wu & Goodman 2018 (arXiv:1802.05335), eq. 5", on_multimodal(make_subset_elbo))
           .add<TelboConfig>("telbo", "Vedantam et al. 2018 (arXiv:1705.10762)", on_multimodal(make_telbo))

@@ -126,6 +126,34 @@ DataSpec read_spec(const Json& json, const std::string& file) {
   return spec;
 }
 
+Json bases_json(const std::vector<BaseRecord>& bases) {
+  Json json = Json::array();
+  for (const auto& base : bases) {
+    json.push_back({{"run", base.run},
+                    {"checkpoint", base.checkpoint},
+                    {"config_yaml", base.config_yaml},
+                    {"weights_sha256", base.weights_sha256},
+                    {"data_sha256", base.data_sha256},
+                    {"data_spec", spec_json(base.data_spec)}});
+  }
+  return json;
+}
+
+std::vector<BaseRecord> read_bases(const Json& json, const std::string& file) {
+  if (!json.is_array()) throw CheckpointError(file + ": 'bases' is " + json.dump() + ", expected a list");
+  std::vector<BaseRecord> bases;
+  for (const auto& item : json) {
+    if (!item.is_object()) throw CheckpointError(file + ": 'bases' holds " + item.dump() + ", expected objects");
+    bases.push_back({.run = member<std::string>(item, "run", file),
+                     .checkpoint = member<std::string>(item, "checkpoint", file),
+                     .config_yaml = member<std::string>(item, "config_yaml", file),
+                     .weights_sha256 = member<std::string>(item, "weights_sha256", file),
+                     .data_sha256 = member<std::string>(item, "data_sha256", file),
+                     .data_spec = read_spec(member<Json>(item, "data_spec", file), file)});
+  }
+  return bases;
+}
+
 }  // namespace
 
 std::string state_json(const CheckpointState& state) {
@@ -141,6 +169,7 @@ std::string state_json(const CheckpointState& state) {
                {"initialised", state.initialised},
                {"data_sha256", state.data_sha256},
                {"data_spec", spec_json(state.data_spec)},
+               {"bases", bases_json(state.bases)},
                {"config_sha256", state.config_sha256},
                {"monitor", state.monitor},
                {"monitored", nullptr},
@@ -177,6 +206,7 @@ CheckpointState read_state(const std::filesystem::path& path) {
   state.initialised = member<bool>(json, "initialised", file);
   state.data_sha256 = member<std::string>(json, "data_sha256", file);
   state.data_spec = read_spec(member<Json>(json, "data_spec", file), file);
+  state.bases = read_bases(member_or(json, "bases", Json::array(), file), file);
   state.config_sha256 = member<std::string>(json, "config_sha256", file);
   state.monitor = member<std::string>(json, "monitor", file);
   if (const auto value = member<Json>(json, "monitored", file); value.is_number()) state.monitored = value.get<double>();

@@ -63,7 +63,8 @@ void Trainer::Impl::write_checkpoint() {
                                         .skipped_in_a_row = skipped_in_a_row.item<int64_t>(),
                                         .logs = parts.run->sync_logs(),
                                         .data_sha256 = parts.data_sha256,
-                                        .data_spec = parts.data_spec},
+                                        .data_spec = parts.data_spec,
+                                        .bases = parts.bases},
                               .config_yaml = parts.run->config_yaml()};
   contents.training = optimizer_tensors();
   for (const auto& [name, tensor] : means.tensors()) contents.training.push_back({kMeans + name, tensor});

@@ -26,7 +26,7 @@ struct CodePriorModelConfig {
   }
 };
 
-/// Reads field `x`, which the base encodes, or `codes` (`codes.NAME` of several levels) where they have been made. Parameters:
+/// Reads field `x`, which the base encodes, or `codes` (`codes.0`, … of several levels) where they have been made. Parameters:
 /// prior.N.* of each level, top first; base.*, frozen.
 class CodePriorModel final : public Model, public Quantized, public Samples, public Reconstructs {
  public:
@@ -55,17 +55,27 @@ class CodePriorModel final : public Model, public Quantized, public Samples, pub
   std::vector<Tensor> codes(const Batch& batch) override;
   std::vector<Observation> decode(const std::vector<Tensor>& values, const Batch& batch) override;
   std::vector<Quantizer*> quantizers() override;
+  /// -log p(codes) under the priors; of a masked one an upper bound of it.
+  Tensor code_length(const std::vector<Tensor>& codes, const Batch& batch) override;
 
   Tensor sample(const Batch& given, double temperature, Noise& noise) override;
   std::vector<std::string> conditions() const override;
-  std::string sampled_from() const override;
   Tensor reconstruct(const Batch& batch) override;
 
+  /// The batch's fields that hold the codes, a level each.
+  const std::vector<std::string>& code_fields() const { return fields_; }
+
  private:
+  /// As the prior of a level reads them: [B, h, w, G].
+  Tensor on_grid(size_t level, const Tensor& codes) const;
+
   CodePriorModelConfig config_;
   std::shared_ptr<Model> base_;
   Quantized* quantized_ = nullptr;
-  std::vector<std::string> fields_ = {};  // of the codes, a level each
+  FieldSpec x_ = {};
+  int64_t num_classes_ = 0;
+  std::vector<std::string> fields_ = {};
+  std::vector<Shape> shapes_ = {};  // of an example's codes as the base gives them, a level each
   std::vector<std::shared_ptr<CodePrior>> priors_ = {};
 };
 

@@ -97,6 +97,9 @@ class Quantized {
   virtual std::vector<Observation> decode(const std::vector<Tensor>& values, const Batch& batch) = 0;
   /// One a level, in their order.
   virtual std::vector<Quantizer*> quantizers() = 0;
+  /// What an example's codes cost: the quantisers' own lengths, T log V before a prior is learnt. Shapes: codes of each level
+  /// int64 [B, ..., G] -> [B]. Units: nats.
+  virtual Tensor code_length(const std::vector<Tensor>& codes, const Batch& batch);
 };
 
 /// Draws z of every layer, all layers in the strata of the one that is a mixture. Shapes: z [K, B, D]; with a StratifiedMixture

@@ -10,6 +10,17 @@
 
 namespace elbo {
 
+/// The finished run that a second stage builds on, as it was: what rebuilds its model without it. The weights are in the second
+/// stage's own, below `base.`.
+struct BaseRecord {
+  std::string run = {};         // where it lay
+  std::string checkpoint = {};  // "step-4000"
+  std::string config_yaml = {};
+  std::string weights_sha256 = {};
+  std::string data_sha256 = {};
+  DataSpec data_spec = {};
+};
+
 struct BestValue {
   double value = 0;
   int64_t step = 0;
@@ -35,6 +46,7 @@ struct CheckpointState {
   LogPositions logs = {};
   std::string data_sha256 = {};    // the data set's fingerprint
   DataSpec data_spec = {};         // what the model was built for, so that it can be built without the data
+  std::vector<BaseRecord> bases = {};  // of a second stage: what it builds on, then what that one builds on, …
   std::string config_sha256 = {};  // this and what follows: filled when written
   std::string library_version = {};
   std::string torch_version = {};

@@ -24,6 +24,7 @@ struct TrainingParts {
   uint64_t seed = 0;
   std::string data_sha256 = {};  // recorded in checkpoints; a run continues on the same data only
   DataSpec data_spec = {};       // recorded in checkpoints
+  std::vector<BaseRecord> bases = {};  // recorded in checkpoints
   std::string measured = {};     // what the monitored value is measured on; a continued run starts its best anew where it differs
   bool log_performance = false;  // examples a second and peak memory among the logged values
   RunFolder* run = nullptr;      // outlives the trainer; without one nothing is written
