@@ -113,6 +113,7 @@ class ConvDecoder final : public Decoder {
     return words + "-" + detail::image_text(output_shape_);
   }
   Tensor output_bias() override { return output_->bias(); }
+  Tensor output_weight() override { return output_->trained_weight(); }
 
  private:
   ConvConfig config_;

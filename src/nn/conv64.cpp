@@ -90,6 +90,7 @@ class Conv64Decoder final : public Decoder {
     return std::to_string(latent_size_) + "-256-64x4x4-64c-32c-32c-" + detail::image_text(output_shape_);
   }
   Tensor output_bias() override { return output_->bias(); }
+  Tensor output_weight() override { return output_->trained_weight(); }
 
  private:
   int64_t latent_size_;

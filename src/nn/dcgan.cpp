@@ -97,6 +97,7 @@ class DcganDecoder final : public Decoder {
     return words + "-" + detail::image_text(output_shape_);
   }
   Tensor output_bias() override { return output_->bias(); }
+  Tensor output_weight() override { return output_->trained_weight(); }
 
  private:
   DcganDecoderConfig config_;

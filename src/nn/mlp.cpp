@@ -87,6 +87,7 @@ class MlpDecoder final : public Decoder {
   }
   std::string summary() const override { return chain(sizes_) + "-" + std::to_string(num_elements(output_shape_)); }
   Tensor output_bias() override { return output_->bias(); }
+  Tensor output_weight() override { return output_->trained_weight(); }
 
  private:
   Shape output_shape_;

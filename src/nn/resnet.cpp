@@ -156,6 +156,7 @@ class ResnetDecoder final : public Decoder {
     return words + "-" + detail::image_text(output_shape_);
   }
   Tensor output_bias() override { return output_->bias(); }
+  Tensor output_weight() override { return output_->trained_weight(); }
 
  private:
   ResnetConfig config_;

@@ -100,6 +100,8 @@ class Quantized {
   /// What an example's codes cost: the quantisers' own lengths, T log V before a prior is learnt. Shapes: codes of each level
   /// int64 [B, ..., G] -> [B]. Units: nats.
   virtual Tensor code_length(const std::vector<Tensor>& codes, const Batch& batch);
+  /// The trained weight of the layer that gives p(x | values), as Decoder::output_weight().
+  virtual Tensor output_weight() { return {}; }
 };
 
 /// Draws z of every layer, all layers in the strata of the one that is a mixture. Shapes: z [K, B, D]; with a StratifiedMixture

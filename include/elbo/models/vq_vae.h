@@ -44,6 +44,7 @@ class VqVae final : public Model, public Quantized, public Samples, public Recon
   std::vector<Tensor> codes(const Batch& batch) override;
   std::vector<Observation> decode(const std::vector<Tensor>& values, const Batch& batch) override;
   std::vector<Quantizer*> quantizers() override { return {quantizer_.get()}; }
+  Tensor output_weight() override { return decoder_->output_weight(); }
 
   /// p(x | codes). Shapes: int64 [B, ..., G] -> batch [B], event of x.
   DistributionPtr decode_codes(const Tensor& indices);

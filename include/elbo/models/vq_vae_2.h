@@ -61,6 +61,7 @@ class VqVae2 final : public Model, public Quantized, public Samples, public Reco
   std::vector<Tensor> codes(const Batch& batch) override;
   std::vector<Observation> decode(const std::vector<Tensor>& values, const Batch& batch) override;
   std::vector<Quantizer*> quantizers() override;
+  Tensor output_weight() override { return levels_.front().decoder->output_weight(); }
 
   /// p(x | codes). Shapes: each level's int64 [B, h, w, G], top first -> batch [B], event of x.
   DistributionPtr decode_codes(const std::vector<Tensor>& indices);

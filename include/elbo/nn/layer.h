@@ -72,6 +72,8 @@ class Layer final : public torch::nn::Module, public Stepped {
   Tensor forward(const Tensor& x, Activation activation);
   /// As it is used, normalised.
   Tensor weight();
+  /// What is trained of it: with a parametrization the parameter that it is made from.
+  const Tensor& trained_weight() const { return weight_; }
   /// Undefined where there is none.
   const Tensor& bias() const { return bias_; }
   void after_step(const Step& step) override;

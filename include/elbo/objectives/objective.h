@@ -7,6 +7,7 @@
 #include "elbo/config/catalog.h"
 #include "elbo/config/choice.h"
 #include "elbo/data/batch.h"
+#include "elbo/data/spec.h"
 #include "elbo/math/scheduled.h"
 #include "elbo/math/step.h"
 #include "elbo/models/model.h"
@@ -63,6 +64,9 @@ struct ObjectiveContext {
   /// How the config calls the two, with their lines, for errors: "objective 'iwae' (line 12)".
   std::string objective = "this objective";
   std::string model = "this model";
+  /// What critics and other networks of an objective's own are built from: the fields that they read and where they start.
+  DataSpec spec = {};
+  uint64_t seed = 0;
 };
 
 /// The axis `objective`.
