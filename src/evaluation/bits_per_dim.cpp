@@ -9,6 +9,7 @@
 #include "elbo/evaluation/codebook.h"
 #include "elbo/evaluation/likelihood.h"
 #include "elbo/evaluation/variational_bound.h"
+#include "elbo/models/code_prior.h"
 #include "rows.h"
 
 namespace elbo {
@@ -130,7 +131,9 @@ class BitsPerDimMetric final : public Metric {
       return measured;
     };
     if (dynamic_cast<Quantized*>(&context.model)) {
-      return {in_bits("bound", quantized_bound(context), "codes as long as they are before a prior is learnt")};
+      const bool learnt = dynamic_cast<CodePriorModel*>(&context.model) != nullptr;
+      return {in_bits("bound", quantized_bound(context),
+                      learnt ? "codes as long as the prior makes them" : "codes as long as they are before a prior is learnt")};
     }
     auto bound = in_bits("elbo", bound_terms(context).elbo, "of the one-sample bound");
     if (context.samples == 1) return {bound};

@@ -345,7 +345,7 @@ Tensor quantized_bound(const EvaluationContext& context) {
       values.push_back(level.quantization.value);
       codes.push_back(level.quantization.indices);
     }
-    bounds.add(log_likelihood(model.decode(values, batch)).to(at::kDouble) - model.code_length(codes, batch));
+    bounds.add(log_likelihood(model.decode(values, batch)).to(at::kDouble) - model.code_length(codes, batch, step.noise));
   });
   return bounds.whole();
 }

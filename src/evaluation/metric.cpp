@@ -5,6 +5,7 @@
 
 #include "elbo/evaluation/active_units.h"
 #include "elbo/evaluation/bits_per_dim.h"
+#include "elbo/evaluation/code_rate.h"
 #include "elbo/evaluation/codebook.h"
 #include "elbo/evaluation/coherence.h"
 #include "elbo/evaluation/frechet.h"
@@ -18,6 +19,7 @@
 #include "elbo/evaluation/variational_bound.h"
 #include "elbo/math/numeric.h"
 #include "elbo/models/abilities.h"
+#include "elbo/models/code_prior.h"
 
 namespace elbo {
 namespace {
@@ -44,6 +46,7 @@ Catalog<Metric>& metrics() {
           .add("active_units", "Burda et al. 2016, section 5.2", make_active_units_metric)
           .add("bits_per_dim", "Theis et al. 2016, section 3.1", make_bits_per_dim_metric)
           .add("bound", "the objective's own bound", make_bound_metric)
+          .add("code_rate", "bits of an example's codes under the model's prior", make_code_rate_metric)
           .add("codebook", "use of the codes over a split, quantisation error, rates", make_codebook_metric)
           .add("coherence", "Shi et al. 2019, section 4.1, by our own classifiers", make_coherence_metric)
           .add("elbo", "Kingma & Welling 2014, eq. 7", make_elbo_metric)
@@ -62,6 +65,7 @@ Catalog<Metric>& metrics() {
 std::vector<std::string> default_metrics(const Model& model, const DataSpec& spec) {
   if (!dynamic_cast<const Quantized*>(&model)) return {"elbo"};
   std::vector<std::string> names = {"bound", "codebook"};
+  if (dynamic_cast<const CodePriorModel*>(&model)) names = {"bound", "code_rate", "codebook"};
   const auto found = spec.find("x");
   if (found == spec.end()) return names;
   const auto& x = found->second;

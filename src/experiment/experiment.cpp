@@ -10,7 +10,9 @@
 #include "elbo/distributions/likelihood.h"
 #include "elbo/distributions/posterior.h"
 #include "elbo/distributions/prior.h"
+#include "elbo/data/kind_name.h"
 #include "elbo/evaluation/metric.h"
+#include "elbo/experiment/base.h"
 #include "elbo/math/init.h"
 #include "elbo/nn/network.h"
 #include "elbo/training/check.h"
@@ -19,10 +21,14 @@ namespace elbo {
 namespace {
 
 std::shared_ptr<Model> build_model(const ExperimentConfig& config, const DataSpec& spec, const Tensor& training_mean,
-                                   at::Device device) {
+                                   at::Device device, const std::shared_ptr<Model>& base) {
   Stream init(static_cast<uint64_t>(config.seed), "init", at::kCPU);
   try {
-    return config.model.make({.spec = spec, .init = init, .training_mean = training_mean, .device = device});
+    auto model = config.model.make({.spec = spec, .init = init, .training_mean = training_mean, .device = device, .base = base});
+    if (base && !model->named_children().contains("base")) {
+      throw ConfigError(config.model.str() + " builds on no other run; leave `base` out, or take a model that does (code_prior)");
+    }
+    return model;
   } catch (const c10::Error& error) {
     throw ConfigError(config.model.str() + " can't be built: " + error.what_without_backtrace());
   } catch (const std::bad_alloc&) {
@@ -30,8 +36,13 @@ std::shared_ptr<Model> build_model(const ExperimentConfig& config, const DataSpe
   }
 }
 
-std::shared_ptr<Objective> build_objective(const ExperimentConfig& config, Model& model, at::Device device) {
-  return config.objective.make(model, {.device = device, .objective = config.objective.str(), .model = config.model.str()});
+std::shared_ptr<Objective> build_objective(const ExperimentConfig& config, const DataSpec& spec, Model& model,
+                                           at::Device device) {
+  return config.objective.make(model, {.device = device,
+                                       .objective = config.objective.str(),
+                                       .model = config.model.str(),
+                                       .spec = spec,
+                                       .seed = static_cast<uint64_t>(config.seed)});
 }
 
 /// The likelihood's parameters and their gradients alone, for every sample of a batch, must fit into memory.
@@ -50,10 +61,10 @@ void check_batch_memory(const ExperimentConfig& config, const Dataset& dataset, 
 
 /// What the components do not say until they meet (a divergence without a closed form, an estimator that this model can't have)
 /// is asked of one row of zeros, before data is read and a run folder made.
-void check_together(const ExperimentConfig& config, const Dataset& dataset) {
+void check_together(const ExperimentConfig& config, const Dataset& dataset, const std::shared_ptr<Model>& base) {
   const torch::NoGradGuard no_grad;
-  const auto model = build_model(config, dataset.spec(), {}, at::kCPU);
-  const auto objective = build_objective(config, *model, at::kCPU);
+  const auto model = build_model(config, dataset.spec(), {}, at::kCPU, base);
+  const auto objective = build_objective(config, dataset.spec(), *model, at::kCPU);
   check_batch_memory(config, dataset, *objective);
   check_training(config.training, {*model, *objective, dataset.batch_size(), config.objective.str()});
   Batch row{.fields = {}, .index = torch::zeros({1}, torch::kLong)};
@@ -73,15 +84,36 @@ void check_together(const ExperimentConfig& config, const Dataset& dataset) {
   objective->losses(row, step);
 }
 
-Experiment build(const ExperimentConfig& config, const Runtime& runtime, const DataSpec& spec, const Tensor& training_mean) {
+Experiment build(const ExperimentConfig& config, const Runtime& runtime, const DataSpec& spec, const Tensor& training_mean,
+                 const std::shared_ptr<Model>& base) {
   Experiment experiment{.config = config, .runtime = runtime};
-  experiment.model = build_model(config, spec, training_mean, runtime.device);
+  experiment.model = build_model(config, spec, training_mean, runtime.device, base);
   experiment.model->to(runtime.device);
-  experiment.objective = build_objective(config, *experiment.model, runtime.device);
+  experiment.objective = build_objective(config, spec, *experiment.model, runtime.device);
   experiment.objective->to(runtime.device);
   auto& metrics = experiment.config.evaluation.metrics;
   if (metrics.empty()) metrics = default_metrics(*experiment.model, spec);
   return experiment;
+}
+
+Base base_of(const ExperimentConfig& config, const Checkpoint* continued, at::Device device) {
+  if (!config.base) return {};
+  if (!continued) return load_base(*config.base, device);
+  const auto& records = continued->state().bases;
+  return {.model = rebuild_base(records, device), .records = records};
+}
+
+/// The base reads what it was trained on.
+void check_same_field(const DataSpec& spec, const Base& base) {
+  if (!base.model) return;
+  const auto& record = base.records.front();
+  const auto known = record.data_spec.find("x");
+  const auto here = spec.find("x");
+  if (known == record.data_spec.end() || here == spec.end()) return;
+  if (known->second.shape == here->second.shape && known->second.kind == here->second.kind) return;
+  throw ConfigError(text("data: x is ", kind_name(here->second.kind), " of shape ", shape_text(here->second.shape), ", the base ",
+                         record.run, " was trained on ", kind_name(known->second.kind), " of shape ",
+                         shape_text(known->second.shape), "; take the base's data section"));
 }
 
 std::shared_ptr<Dataset> build_dataset(const ExperimentConfig& config, const Runtime& runtime) {
@@ -90,16 +122,20 @@ std::shared_ptr<Dataset> build_dataset(const ExperimentConfig& config, const Run
 
 }  // namespace
 
-Experiment build_experiment(const ExperimentConfig& config, const Runtime& runtime, DataUse use) {
+Experiment build_experiment(const ExperimentConfig& config, const Runtime& runtime, DataUse use, const Checkpoint* continued) {
   const auto dataset = build_dataset(config, runtime);
+  const auto base = base_of(config, continued, runtime.device);
+  check_same_field(dataset->spec(), base);
   Tensor training_mean;
   if (use == DataUse::load) {
-    check_together(config, *dataset);
+    check_together(config, *dataset, base.model);
     dataset->load(runtime.device);
     training_mean = dataset->training_mean();
   }
-  auto experiment = build(config, runtime, dataset->spec(), training_mean);
+  auto experiment = build(config, runtime, dataset->spec(), training_mean, base.model);
+  experiment.bases = base.records;
   experiment.dataset = dataset;
+  if (continued && base.model) continued->load_model(*experiment.model);  // before the base encodes anything
   return experiment;
 }
 
@@ -108,7 +144,8 @@ OpenedRun open_run(const std::filesystem::path& run, const Runtime& runtime, Dat
   const auto config =
       read_config<ExperimentConfig>(parse_yaml(opened.checkpoint.config_yaml(), opened.checkpoint.config_path().string()));
   const auto& state = opened.checkpoint.state();
-  opened.experiment = build(config, runtime, state.data_spec, {});
+  opened.experiment = build(config, runtime, state.data_spec, {}, rebuild_base(state.bases, runtime.device));
+  opened.experiment.bases = state.bases;
   opened.checkpoint.load_model(*opened.experiment.model);
   opened.checkpoint.load_objective(*opened.experiment.objective);
   if (use == DataUse::load) {

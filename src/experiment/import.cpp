@@ -20,6 +20,7 @@ ImportReport import_run(const ExperimentConfig& config, const Runtime& runtime, 
        .seed = experiment.seed(),
        .data_sha256 = experiment.dataset->fingerprint(),
        .data_spec = experiment.dataset->spec(),
+       .bases = experiment.bases,
        .run = &run});
   trainer.write_checkpoint();
   return report;

@@ -9,7 +9,7 @@
 #include "elbo/base/text.h"
 #include "elbo/config/dump.h"
 #include "elbo/evaluation/hook.h"
-#include "elbo/experiment/experiment.h"
+#include "elbo/experiment/base.h"
 #include "elbo/math/init.h"
 #include "elbo/training/check.h"
 #include "elbo/training/log_hooks.h"
@@ -86,10 +86,22 @@ std::string measured_on(const ExperimentConfig& config) {
               samples_count ? text(", evaluation.samples ", config.evaluation.samples) : "");
 }
 
+/// The checkpoint of a second stage that goes on: it stands alone, so that its base need not be there any more.
+std::optional<Checkpoint> continued_stage(const ExperimentConfig& config, const TrainRequest& request) {
+  if (!config.base || request.start != RunStart::resume || !request.run) return {};
+  const auto last = *request.run / "checkpoints" / "last";
+  if (!std::filesystem::exists(last)) return {};
+  return Checkpoint(std::filesystem::canonical(last));
+}
+
 }  // namespace
 
 std::filesystem::path train(const ExperimentConfig& config, const Runtime& runtime, const TrainRequest& request) {
-  auto experiment = build_experiment(config, runtime, DataUse::load);
+  const auto continued = continued_stage(config, request);
+  auto experiment = build_experiment(config, runtime, DataUse::load, continued ? &*continued : nullptr);
+  if (auto* prior = dynamic_cast<CodePriorModel*>(experiment.model.get())) {
+    experiment.dataset = encoded_set(experiment.dataset, *prior, runtime.device);
+  }
   const auto coupling = batch_coupling(*experiment.model, *experiment.objective);
   auto loader = std::make_shared<Loader>(experiment.dataset, experiment.dataset->batch_size(), experiment.seed(),
                                          coupling.empty() ? ShortBatch::keep : ShortBatch::drop);
@@ -111,6 +123,7 @@ std::filesystem::path train(const ExperimentConfig& config, const Runtime& runti
                    .seed = experiment.seed(),
                    .data_sha256 = experiment.dataset->fingerprint(),
                    .data_spec = experiment.dataset->spec(),
+                   .bases = experiment.bases,
                    .measured = measured_on(config),
                    .log_performance = true,
                    .run = &run,

@@ -152,10 +152,10 @@ std::vector<Observation> CodePriorModel::decode(const std::vector<Tensor>& value
 
 std::vector<Quantizer*> CodePriorModel::quantizers() { return quantized_->quantizers(); }
 
-Tensor CodePriorModel::code_length(const std::vector<Tensor>& codes, const Batch& batch) {
+Tensor CodePriorModel::code_length(const std::vector<Tensor>& codes, const Batch& batch, Noise& noise) {
   Streams streams(0, codes.front().device());
   Collective alone;
-  Step step{.training = false, .noise = streams.noise, .streams = streams, .collective = alone};
+  Step step{.training = false, .noise = noise, .streams = streams, .collective = alone};
   Tensor length;
   for (size_t i = 0; i < priors_.size(); ++i) {
     const auto of_level = priors_[i]->loss(on_grid(i, codes[i]), condition(i, codes, labels(batch)), step);

@@ -9,7 +9,7 @@
 
 namespace elbo {
 
-Tensor Quantized::code_length(const std::vector<Tensor>& codes, const Batch& /*batch*/) {
+Tensor Quantized::code_length(const std::vector<Tensor>& codes, const Batch& /*batch*/, Noise& /*noise*/) {
   const auto levels = quantizers();
   Tensor length;
   for (size_t i = 0; i < codes.size(); ++i) {

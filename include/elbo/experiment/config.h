@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -12,10 +13,24 @@
 
 namespace elbo {
 
+/// The finished run that a second stage builds on. Its model is frozen, and config and weights go into the new run, which then
+/// stands alone.
+struct BaseConfig {
+  std::string run = {};
+  std::string checkpoint = "best";
+
+  template <class F>
+  void fields(F& field) {
+    field("run", run, "folder of the finished run, or of one of its checkpoints", required, non_empty);
+    field("checkpoint", checkpoint, "which of its checkpoints: best (the last where there is no best), last, or step-N", non_empty);
+  }
+};
+
 /// A whole experiment, as one YAML file says it.
 struct ExperimentConfig {
   std::string name = {};
   int64_t seed = 1;
+  std::optional<BaseConfig> base = {};
   DatasetChoice data{datasets, "fashion_mnist"};
   ModelChoice model{models, "vae"};
   ObjectiveChoice objective{objectives, "elbo"};
@@ -28,6 +43,7 @@ struct ExperimentConfig {
     field("name", name, "name of the experiment, also of its folder under runs/: letters, digits, _ - . and /", required,
           non_empty);
     field("seed", seed, "seed of every random number of the run", between(0, 4294967295));
+    field("base", base, "the finished run that this one builds on: a second stage, such as a prior over its codes");
     field("data", data, "the data set", required);
     field("model", model, "the model", required);
     field("objective", objective, "what is optimised", required);

@@ -19,6 +19,7 @@ struct Experiment {
   std::shared_ptr<Dataset> dataset = nullptr;
   std::shared_ptr<Model> model = nullptr;
   std::shared_ptr<Objective> objective = nullptr;
+  std::vector<BaseRecord> bases = {};  // of a second stage
 
   uint64_t seed() const { return static_cast<uint64_t>(config.seed); }
 };
@@ -27,7 +28,9 @@ struct Experiment {
 enum class DataUse { load, headers };
 
 /// Builds data set, model and objective on the runtime's device. Relations between components are checked before data is read.
-Experiment build_experiment(const ExperimentConfig& config, const Runtime& runtime, DataUse use);
+/// A second stage's base is read from its run, or where `continued` is a checkpoint of the stage, from that.
+Experiment build_experiment(const ExperimentConfig& config, const Runtime& runtime, DataUse use,
+                            const Checkpoint* continued = nullptr);
 
 /// A finished or running run, opened for reading: its config, and a model with the weights that are evaluated.
 struct OpenedRun {

@@ -56,7 +56,7 @@ class CodePriorModel final : public Model, public Quantized, public Samples, pub
   std::vector<Observation> decode(const std::vector<Tensor>& values, const Batch& batch) override;
   std::vector<Quantizer*> quantizers() override;
   /// -log p(codes) under the priors; of a masked one an upper bound of it.
-  Tensor code_length(const std::vector<Tensor>& codes, const Batch& batch) override;
+  Tensor code_length(const std::vector<Tensor>& codes, const Batch& batch, Noise& noise) override;
 
   Tensor sample(const Batch& given, double temperature, Noise& noise) override;
   std::vector<std::string> conditions() const override;

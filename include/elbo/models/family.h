@@ -97,9 +97,9 @@ class Quantized {
   virtual std::vector<Observation> decode(const std::vector<Tensor>& values, const Batch& batch) = 0;
   /// One a level, in their order.
   virtual std::vector<Quantizer*> quantizers() = 0;
-  /// What an example's codes cost: the quantisers' own lengths, T log V before a prior is learnt. Shapes: codes of each level
-  /// int64 [B, ..., G] -> [B]. Units: nats.
-  virtual Tensor code_length(const std::vector<Tensor>& codes, const Batch& batch);
+  /// What an example's codes cost: the quantisers' own lengths, T log V before a prior is learnt. A prior whose length is a bound
+  /// draws from `noise`. Shapes: codes of each level int64 [B, ..., G] -> [B]. Units: nats.
+  virtual Tensor code_length(const std::vector<Tensor>& codes, const Batch& batch, Noise& noise);
   /// The trained weight of the layer that gives p(x | values), as Decoder::output_weight().
   virtual Tensor output_weight() { return {}; }
 };
