@@ -3,6 +3,7 @@
 
 #include "command.h"
 #include "elbo/base/error.h"
+#include "elbo/base/progress.h"
 #include "elbo/base/text.h"
 #include "elbo/data/loader.h"
 #include "elbo/evaluation/evaluator.h"
@@ -11,6 +12,7 @@
 #include "elbo/evaluation/table_csv.h"
 #include "elbo/io/npy.h"
 #include "elbo/math/tensors.h"
+#include "elbo/models/code_prior.h"
 #include "elbo/models/conditions.h"
 #include "elbo/models/impute.h"
 #include "given.h"
@@ -49,12 +51,32 @@ Ability& ability(Model& model, const char* what) {
   throw UsageError(std::string("this model is ") + std::string(model.family()) + " and can't " + what);
 }
 
+using Draw = std::function<Tensor(const Batch& rows, Noise& noise)>;
+
+/// How rows are drawn. Throws: UsageError where codes are chosen and there is no prior over codes.
+Draw draw_of(Samples& samples, const CodeSampling& sampling) {
+  if (sampling.top_k < 0 || !(sampling.top_p > 0 && sampling.top_p <= 1)) {
+    throw UsageError("--top-p: expected a number above 0, up to 1");
+  }
+  if (auto* prior = dynamic_cast<CodePriorModel*>(&samples)) {
+    return [prior, sampling](const Batch& rows, Noise& noise) {
+      return prior->decode_codes(prior->sample_codes(rows.size(), prior->labels(rows), sampling, noise));
+    };
+  }
+  if (sampling.top_k > 0 || sampling.top_p < 1) {
+    throw UsageError("--top-k and --top-p: only a prior over codes chooses among codes (model code_prior)");
+  }
+  return [&samples, sampling](const Batch& rows, Noise& noise) { return samples.sample(rows, sampling.temperature, noise); };
+}
+
 }  // namespace
 
 int run_sample(const std::vector<std::string>& words) {
   CommandLine line("sample", "Draws new data from a run's model: the mean of p(x | z) for z from the prior.", "RUN",
                    {"elbo sample RUN --out samples.png", "elbo sample RUN --count 1000 --out samples.npz --temperature 0.8",
-                    "elbo sample RUN --given label=3", "elbo sample RUN --given label=0,1,2 --count 30",
+                    "elbo sample RUN --given label=3",
+                    "elbo sample RUN --given label=7 --top-p 0.95 --temperature 0.9          (a prior over codes)",
+                    "elbo sample RUN --given label=0,1,2 --count 30",
                     "elbo sample RUN --given image=shoe.png --out given.png     (a model of several modalities)",
                     "elbo sample RUN --given image=test:17,label=3 --count 8"});
   line.add()("count", "how many (default: 64, of several modalities 16)", cxxopts::value<int64_t>());
@@ -66,7 +88,13 @@ int run_sample(const std::vector<std::string>& words) {
              "class of a condition, FIELD=CLASS; several are taken in turn (default: all classes, each a column of the grid). Of "
              "several modalities any of them: FIELD=FILE.png, .jpg or .npy, FIELD=CLASS, or FIELD=test:17, a row of a split",
              cxxopts::value<std::vector<std::string>>());
-  line.add()("temperature", "scales the spread of z around the prior's mean", cxxopts::value<double>()->default_value("1"));
+  line.add()("temperature",
+             "scales the spread of z around the prior's mean; of a prior over codes divides its logits, 0 takes the "
+             "most likely code",
+             cxxopts::value<double>()->default_value("1"));
+  line.add()("top-k", "of a prior over codes: only the k most likely (default: all)", cxxopts::value<int64_t>());
+  line.add()("top-p", "of a prior over codes: only the fewest codes that are likely together with p (default: all)",
+             cxxopts::value<double>());
   line.add()("seed", "seed of the draws", cxxopts::value<int64_t>()->default_value("0"));
   line.add_runtime();
   if (!line.parse(words, 1, 1)) return 0;
@@ -93,17 +121,24 @@ int run_sample(const std::vector<std::string>& words) {
   const auto given = given_classes(asked_given);
   Stream noise(seed, "sample", opened.experiment.runtime.device);
   auto& samples = ability<Samples>(*opened.experiment.model, "draw samples");
+  const auto drawn = draw_of(samples, {.temperature = temperature,
+                                       .top_k = line.has("top-k") ? line.integer("top-k", 1, 1 << 30) : 0,
+                                       .top_p = line.has("top-p") ? line.get<double>("top-p") : 1});
   const auto conditions = conditions_for(samples, spec, count, given);
   if (kind == OutputKind::csv) columns_of(spec);  // before the work
-  constexpr int64_t kAtOnce = 1024;
+  const bool slow = dynamic_cast<CodePriorModel*>(&samples) != nullptr;  // code after code
+  const int64_t at_once = slow ? 64 : 1024;
   std::vector<Tensor> parts;
-  for (int64_t first = 0; first < count; first += kAtOnce) {
-    auto rows = rows_without_fields(std::min(kAtOnce, count - first));
+  Progress progress("samples", count, "img", slow ? ProgressStyle::automatic : ProgressStyle::quiet);
+  for (int64_t first = 0; first < count; first += at_once) {
+    auto rows = rows_without_fields(std::min(at_once, count - first));
     for (const auto& [name, field] : conditions.fields) {
       rows.fields[name] = {.value = field.value.narrow(0, first, rows.size()).to(opened.experiment.runtime.device)};
     }
-    parts.push_back(samples.sample(rows, temperature, noise).cpu());
+    parts.push_back(drawn(rows, noise).cpu());
+    progress.update(first + rows.size());
   }
+  progress.finish();
   const auto x = torch::cat(parts).contiguous();
   if (kind == OutputKind::png) {
     write_picture(out, sample_grid(x, static_cast<int>(condition_columns(samples, spec, given))));
@@ -157,7 +192,8 @@ int run_reconstruct(const std::vector<std::string>& words) {
   }
   auto& model = ability<Reconstructs>(*opened.experiment.model, "reconstruct");
   const auto& spec = opened.experiment.dataset->spec();
-  const bool is_table = spec.at("x").kind == ValueKind::table;
+  const auto field = model.reconstructed_field();
+  const bool is_table = spec.at(field).kind == ValueKind::table;
   auto* variational = dynamic_cast<Variational*>(opened.experiment.model.get());
   if (kind == OutputKind::csv) {  // before the work
     columns_of(spec);
@@ -168,7 +204,9 @@ int run_reconstruct(const std::vector<std::string>& words) {
   std::map<std::string, std::vector<Tensor>> parts;
   for (int64_t i = 0; i < loader.num_batches(); ++i) {
     const auto batch = loader.at(i);
-    parts["x"].push_back(batch.at("x").cpu());
+    for (const auto& name : {std::string("x"), field}) {
+      if (batch.has(name) && parts[name].size() == static_cast<size_t>(i)) parts[name].push_back(batch.at(name).cpu());
+    }
     parts["reconstruction"].push_back(model.reconstruct(batch).cpu());
     parts["index"].push_back(batch.index.cpu());
     if (batch.has("label")) parts["label"].push_back(batch.at("label").cpu());
@@ -181,9 +219,9 @@ int run_reconstruct(const std::vector<std::string>& words) {
   }
   std::map<std::string, Tensor> whole;
   for (const auto& [name, tensors] : parts) whole[name] = torch::cat(tensors).contiguous();
-  const auto& x = whole.at("x");
+  const auto& original = whole.at(field);
   if (kind == OutputKind::png) {
-    write_picture(out, reconstruction_grid(x, whole.at("reconstruction")));
+    write_picture(out, reconstruction_grid(original, whole.at("reconstruction")));
   } else if (kind == OutputKind::csv) {
     write_output(out, table_csv(columns_of(spec), whole.at("imputed")));
   } else {
@@ -191,7 +229,7 @@ int run_reconstruct(const std::vector<std::string>& words) {
     for (const auto& [name, tensor] : whole) arrays.emplace_back(name, view_of(tensor));
     write_npz(out, arrays);
   }
-  std::cerr << count_of(x.size(0), kind == OutputKind::csv ? "row" : "reconstruction") << " in " << out << "\n";
+  std::cerr << count_of(original.size(0), kind == OutputKind::csv ? "row" : "reconstruction") << " in " << out << "\n";
   return 0;
 }
 

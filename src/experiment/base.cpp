@@ -23,7 +23,8 @@ std::shared_ptr<Model> rebuild_base(std::span<const BaseRecord> records, at::Dev
   const auto& record = records.front();
   const auto config = read_config<ExperimentConfig>(parse_yaml(record.config_yaml, "config of the base " + record.run));
   Stream init(static_cast<uint64_t>(config.seed), "init", at::kCPU);
-  auto model = config.model.make({.spec = record.data_spec, .init = init, .device = device, .base = rebuild_base(records.subspan(1), device)});
+  auto model = config.model.make(
+      {.spec = record.data_spec, .init = init, .device = device, .base = rebuild_base(records.subspan(1), device)});
   model->eval();
   for (auto& parameter : model->parameters()) parameter.requires_grad_(false);
   return model;

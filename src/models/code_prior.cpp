@@ -44,16 +44,16 @@ CodeGrid grid_of(const Tensor& codes, const CodeSpace& space, const std::string&
                       " have different numbers of codes; a prior needs groups of one size");
   }
   const bool is_map = codes.dim() == 4;
-  return {.height = is_map ? codes.size(1) : 1,
-          .width = codes.size(is_map ? 2 : 1),
-          .groups = space.groups(),
-          .vocabulary = V};
+  return {.height = is_map ? codes.size(1) : 1, .width = codes.size(is_map ? 2 : 1), .groups = space.groups(), .vocabulary = V};
 }
 
 }  // namespace
 
 CodePriorModel::CodePriorModel(const CodePriorModelConfig& config, const ModelContext& context)
-    : config_(config), base_(context.base), x_(coded_field(context.spec)), num_classes_(classes_of(context.spec, config.condition)) {
+    : config_(config),
+      base_(context.base),
+      x_(coded_field(context.spec)),
+      num_classes_(classes_of(context.spec, config.condition)) {
   if (!base_) {
     throw ConfigError("model 'code_prior' builds on a finished model: name its run, base: {run: runs/…}");
   }
@@ -72,8 +72,7 @@ CodePriorModel::CodePriorModel(const CodePriorModelConfig& config, const ModelCo
     shapes_.push_back(codes[i].sizes().slice(1).vec());
     const auto grid = grid_of(codes[i], quantizers.at(i)->code_space(), level);
     const torch::AutoGradMode with_gradients(true);
-    priors_.push_back(
-        config.prior.make({.grid = grid, .num_classes = num_classes_, .above = above, .init = context.init}));
+    priors_.push_back(config.prior.make({.grid = grid, .num_classes = num_classes_, .above = above, .init = context.init}));
     above = grid;
   }
   register_list(*this, "prior", priors_);
@@ -114,7 +113,8 @@ std::vector<Tensor> CodePriorModel::losses(const Batch& batch, Step& step) {
     label = label.masked_fill(left_out, -1);
   }
   std::vector<Tensor> losses;
-  for (size_t i = 0; i < priors_.size(); ++i) losses.push_back(priors_[i]->loss(on_grid(i, all[i]), condition(i, all, label), step));
+  for (size_t i = 0; i < priors_.size(); ++i)
+    losses.push_back(priors_[i]->loss(on_grid(i, all[i]), condition(i, all, label), step));
   return losses;
 }
 

@@ -67,9 +67,9 @@ Tensor draw_codes(const Tensor& logits, const CodeSampling& sampling, Noise& noi
 
 struct CodePriorContext {
   CodeGrid grid = {};
-  int64_t num_classes = 0;              // of the condition; 0: none. Networks have one row more, for a class that isn't told
-  std::optional<CodeGrid> above = {};   // the codes of the level above, which this one is conditioned on
-  Stream& init;                         // on the host: modules are built on the host, then moved
+  int64_t num_classes = 0;             // of the condition; 0: none. Networks have one row more, for a class that isn't told
+  std::optional<CodeGrid> above = {};  // the codes of the level above, which this one is conditioned on
+  Stream& init;                        // on the host: modules are built on the host, then moved
 };
 
 /// The axis `code_prior`.

@@ -29,6 +29,8 @@ class Reconstructs {
  public:
   virtual ~Reconstructs() = default;
   virtual Tensor reconstruct(const Batch& batch) = 0;
+  /// The field that is given back: another than what was read where a model enlarges pictures.
+  virtual std::string reconstructed_field() const { return "x"; }
 };
 
 /// Gives a code for each row: the posterior's mean. Shapes: [B, D].

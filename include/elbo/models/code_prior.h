@@ -39,8 +39,8 @@ class CodePriorModel final : public Model, public Quantized, public Samples, pub
   Model& base() { return *base_; }
   size_t num_levels() const { return priors_.size(); }
   CodePrior& prior(size_t level) { return *priors_.at(level); }
-  /// What a level's prior is given: the class and the codes of the level above. `codes` holds those of the levels above it at least.
-  /// Shapes: label int64 [B], -1 = not told; undefined = not told for any.
+  /// What a level's prior is given: the class and the codes of the level above. `codes` holds those of the levels above it at
+  /// least. Shapes: label int64 [B], -1 = not told; undefined = not told for any.
   CodeCondition condition(size_t level, const std::vector<Tensor>& codes, const Tensor& label) const;
   /// The rows' classes, undefined where the model is unconditional or the batch lacks them.
   Tensor labels(const Batch& batch) const;
