@@ -144,7 +144,8 @@ class EvaluationHook final : public Hook {
     if (auto* model = dynamic_cast<Reconstructs*>(parts_.model.get())) {
       const SequentialLoader loader(parts_.dataset, Split::valid, config_.pictures, config_.pictures);
       const auto batch = loader.at(0);
-      if (batch.has("x")) write("reconstructions", reconstruction_grid(batch.at("x"), model->reconstruct(batch)), state);
+      const auto field = model->reconstructed_field();
+      if (batch.has(field)) write("reconstructions", reconstruction_grid(batch.at(field), model->reconstruct(batch)), state);
     }
   }
 

@@ -11,14 +11,15 @@ class PsnrMetric final : public Metric {
  public:
   void check(const EvaluationContext& context) const override {
     reconstructs(context);
-    detail::check_unit_data(context, "psnr");
+    detail::check_unit_data(context, "psnr", reconstructs(context).reconstructed_field());
   }
 
   std::vector<Measurement> evaluate(const EvaluationContext& context) const override {
     auto& model = reconstructs(context);
     detail::Column values;
-    detail::for_each_batch(context, "psnr",
-                           [&](const Batch& batch, int64_t) { values.add(psnr(batch.at("x"), model.reconstruct(batch))); });
+    detail::for_each_batch(context, "psnr", [&](const Batch& batch, int64_t) {
+      values.add(psnr(batch.at(model.reconstructed_field()), model.reconstruct(batch)));
+    });
     auto measured = measure("psnr", "db", values.whole());
     measured.note = "mean over examples of each one's own ratio, values in [0, 1]; at most 100";
     return {measured};

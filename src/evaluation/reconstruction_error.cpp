@@ -13,13 +13,14 @@ class ReconstructionErrorMetric final : public Metric {
     auto& model = reconstructs(context);
     detail::Column errors;
     detail::for_each_batch(context, "reconstruction_error", [&](const Batch& batch, int64_t) {
-      const auto square = (model.reconstruct(batch) - batch.at("x")).to(at::kDouble).square().flatten(1);
-      const auto& valid = batch.fields.at("x").valid;  // cells that are missing count for nothing
+      const auto& original = batch.fields.at(model.reconstructed_field());
+      const auto square = (model.reconstruct(batch) - original.value).to(at::kDouble).square().flatten(1);
+      const auto& valid = original.valid;  // cells that are missing count for nothing
       errors.add(valid.defined() ? torch::where(valid.flatten(1), square, 0.0).sum(1) / valid.flatten(1).sum(1).clamp_min(1)
                                  : square.mean(1));
     });
     auto measured = measure("reconstruction_error", "", errors.whole());
-    measured.note = "mean squared error of an element of x";
+    measured.note = "mean squared error of an element of " + model.reconstructed_field();
     return {measured};
   }
 

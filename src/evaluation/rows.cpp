@@ -39,11 +39,11 @@ void for_each_batch(const EvaluationContext& context, std::string_view metric,
   });
 }
 
-void check_unit_data(const EvaluationContext& context, std::string_view metric) {
-  if (!context.dataset || !context.dataset->spec().contains("x")) return;
-  const auto kind = context.dataset->spec().at("x").kind;
+void check_unit_data(const EvaluationContext& context, std::string_view metric, const std::string& field) {
+  if (!context.dataset || !context.dataset->spec().contains(field)) return;
+  const auto kind = context.dataset->spec().at(field).kind;
   if (kind == ValueKind::binary || kind == ValueKind::unit) return;
-  throw UsageError(text("metric '", metric, "' needs data in [0, 1]; x is ",
+  throw UsageError(text("metric '", metric, "' needs data in [0, 1]; ", field, " is ",
                         kind == ValueKind::real       ? "real numbers"
                         : kind == ValueKind::category ? "classes"
                                                       : "a table"));

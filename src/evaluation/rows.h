@@ -16,8 +16,8 @@ void for_each_batch(const EvaluationContext& context, std::string_view metric,
                     const std::function<void(const Batch&, int64_t first_row)>& visit);
 int64_t num_rows(const EvaluationContext& context);
 
-/// Throws: UsageError unless field x lies in [0, 1]; nothing where the data set isn't known yet.
-void check_unit_data(const EvaluationContext& context, std::string_view metric);
+/// Throws: UsageError unless the field lies in [0, 1]; nothing where the data set isn't known yet.
+void check_unit_data(const EvaluationContext& context, std::string_view metric, const std::string& field = "x");
 
 /// "metric 'elbo' needs a variational model; this one is quantized and can sample, reconstruct".
 [[noreturn]] void throw_unable(const Model& model, std::string_view metric, std::string_view needed);

@@ -22,20 +22,21 @@ Tensor windowed(const Tensor& pictures) {
 class SsimMetric final : public Metric {
  public:
   void check(const EvaluationContext& context) const override {
-    reconstructs(context);
-    detail::check_unit_data(context, "ssim");
-    if (!context.dataset || !context.dataset->spec().contains("x")) return;
-    const auto& shape = context.dataset->spec().at("x").shape;
+    const auto field = reconstructs(context).reconstructed_field();
+    detail::check_unit_data(context, "ssim", field);
+    if (!context.dataset || !context.dataset->spec().contains(field)) return;
+    const auto& shape = context.dataset->spec().at(field).shape;
     if (shape.size() != 3 || shape[1] < kWindow || shape[2] < kWindow) {
-      throw UsageError(text("metric 'ssim' needs pictures of at least 11 x 11 pixels; x is ", shape_text(shape)));
+      throw UsageError(text("metric 'ssim' needs pictures of at least 11 x 11 pixels; ", field, " is ", shape_text(shape)));
     }
   }
 
   std::vector<Measurement> evaluate(const EvaluationContext& context) const override {
     auto& model = reconstructs(context);
     detail::Column values;
-    detail::for_each_batch(context, "ssim",
-                           [&](const Batch& batch, int64_t) { values.add(ssim(batch.at("x"), model.reconstruct(batch))); });
+    detail::for_each_batch(context, "ssim", [&](const Batch& batch, int64_t) {
+      values.add(ssim(batch.at(model.reconstructed_field()), model.reconstruct(batch)));
+    });
     auto measured = measure("ssim", "", values.whole());
     measured.note = "Gaussian window 11 x 11, sigma 1.5, values in [0, 1]";
     return {measured};
