@@ -1,5 +1,8 @@
 #include "elbo/experiment/base.h"
 
+#include <algorithm>
+#include <filesystem>
+
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
 #include "elbo/config/yaml.h"
@@ -7,11 +10,23 @@
 namespace elbo {
 namespace {
 
+bool has_checkpoints(const std::filesystem::path& folder) { return std::filesystem::exists(folder / "checkpoints" / "last"); }
+
+/// The folder itself, or the newest of the runs in it: their names are times.
+std::filesystem::path run_in(const std::filesystem::path& folder) {
+  if (has_checkpoints(folder) || !std::filesystem::is_directory(folder)) return folder;
+  std::filesystem::path newest;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (has_checkpoints(entry.path())) newest = std::max(newest, entry.path());
+  }
+  return newest.empty() ? folder : newest;
+}
+
 std::filesystem::path checkpoint_of(const BaseConfig& config) {
-  const std::filesystem::path run(config.run);
+  const auto run = run_in(config.run);
   if (!std::filesystem::exists(run)) {
     throw ConfigError("base.run: there is no " + in_quotes(config.run) +
-                      "; train the base first, or name its run: --set base.run=runs/…");
+                      "; train the base first, or name its run: --set base.run=FOLDER");
   }
   return find_checkpoint(config.checkpoint == "best" ? run : run / "checkpoints" / config.checkpoint);
 }
@@ -33,7 +48,7 @@ std::shared_ptr<Model> rebuild_base(std::span<const BaseRecord> records, at::Dev
 Base load_base(const BaseConfig& config, at::Device device) {
   const Checkpoint checkpoint(checkpoint_of(config));
   Base base;
-  base.records.push_back({.run = config.run,
+  base.records.push_back({.run = run_in(config.run).string(),
                           .checkpoint = checkpoint.folder().filename().string(),
                           .config_yaml = checkpoint.config_yaml(),
                           .weights_sha256 = checkpoint.model_sha256(),

@@ -164,8 +164,8 @@ OpenedRun open_run(const std::filesystem::path& run, const Runtime& runtime, Dat
 
 const std::vector<const CatalogBase*>& all_catalogs() {
   static const std::vector<const CatalogBase*> catalogs = {
-      &aggregators(), &datasets(),   &decoders(),   &encoders(), &likelihoods(), &metrics(),  &models(),
-      &objectives(),  &optimizers(), &posteriors(), &priors(),   &quantizers(),  &schedules()};
+      &aggregators(), &code_priors(), &datasets(),   &decoders(),   &encoders(), &likelihoods(), &metrics(),
+      &models(),      &objectives(),  &optimizers(), &posteriors(), &priors(),   &quantizers(),  &schedules()};
   return catalogs;
 }
 

@@ -21,6 +21,7 @@ inline const std::map<std::string, std::string>& exempt() {
 /// What a component can't do without, as YAML; every other one is built from its defaults.
 inline std::string settings(const std::string& component) {
   static const std::map<std::string, std::string> needed = {
+      {"code_prior/transformer", "{width: 8, layers: 1, heads: 2}"},
       {"data/idx", "{images: x.idx, labels: y.idx}"},
       {"data/image_folder", "{path: images, size: 6, labels: folders}"},
       {"data/npz", "{path: x.npz, label: y}"},
@@ -30,13 +31,14 @@ inline std::string settings(const std::string& component) {
       {"data/polymnist", "{path: images_of_digits, modalities: 2, valid: 10}"},
       {"data/shapes_paths", "{rows: 60, size: 16}"},
       {"data/table", "{path: x.csv, columns: [{name: a}, {name: b, type: category}, {name: c, type: count}], label: d}"},
+      {"model/code_prior", "{prior: {type: transformer, width: 8, layers: 1, heads: 2}, condition: label}"},
       {"model/multimodal_vae", "{modalities: {x: {}, label: {likelihood: {type: categorical}}}}"},
       {"model/vq_vae", R"({encoder: {type: residual_conv, channels: [6, 8], residual_blocks: 1, residual_channels: 4},
                            decoder: {type: residual_conv, channels: [6, 8], residual_blocks: 1, residual_channels: 4},
                            quantizer: {type: vq, codes: 12, code_size: 4}})"},
       {"objective/dual_branch", "{path: x}"},
-      {"prior/laplace", "{learn_scale: false}"},  // its scales start the same for every seed
-      {"prior/normal", "{spread: 0.5}"},          // the same for every seed without
+      {"prior/laplace", "{learn_scale: false}"},                             // its scales start the same for every seed
+      {"prior/normal", "{spread: 0.5}"},                                     // the same for every seed without
       {"quantizer/gaussian_quant", "{codes: 64, code_size: 4, groups: 2}"},  // smaller than the defaults, to be quick
       {"quantizer/multi_group", "{codes: 64, code_size: 4}"},
       {"quantizer/product", "{groups: 2, quantizer: {type: ema, codes: 16, code_size: 4}}"},
@@ -69,7 +71,8 @@ inline std::vector<Component> components(const std::vector<std::string>& axes) {
 
 /// Axes whose components are modules with parameters, or a loss on one: walked by modules_test.cpp.
 inline const std::vector<std::string>& module_axes() {
-  static const std::vector<std::string> axes = {"decoder", "encoder", "likelihood", "model", "objective", "posterior", "prior"};
+  static const std::vector<std::string> axes = {"code_prior", "decoder",   "encoder",   "likelihood",
+                                                "model",      "objective", "posterior", "prior"};
   return axes;
 }
 /// Walked by the other files of this folder, each of which names its own.

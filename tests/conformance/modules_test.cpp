@@ -7,6 +7,7 @@
 #include "conformance/accelerator.h"
 #include "conformance/components.h"
 #include "data/files.h"
+#include "elbo/code_priors/code_prior.h"
 #include "elbo/distributions/likelihood.h"
 #include "elbo/distributions/posterior.h"
 #include "elbo/distributions/prior.h"
@@ -14,6 +15,7 @@
 #include "elbo/models/conditions.h"
 #include "elbo/nn/network.h"
 #include "elbo/objectives/elbo.h"
+#include "elbo/objectives/nll.h"
 #include "elbo/objectives/vq.h"
 #include "elbo/training/check.h"
 #include "elbo/training/checkpoint.h"
@@ -264,11 +266,31 @@ Specimen quantized_model(const std::shared_ptr<Model>& made, Quantized& quantize
           }};
 }
 
+/// The finished model that a second stage builds on.
+std::shared_ptr<Model> base_of(const std::string& model) {
+  if (model != "code_prior") return nullptr;
+  Stream init(7, "init", at::kCPU);
+  const auto base = build(models(), "vq_vae", ModelContext{.spec = kImageAndLabel, .init = init});
+  base->eval();
+  for (auto& parameter : base->parameters()) parameter.requires_grad_(false);
+  return base;
+}
+
+Specimen model_of_codes(const std::shared_ptr<Model>& made, CodePriorModel& model, at::Device device) {
+  const auto loss = loss_of(made, make_nll({}, model, {.device = device}));
+  return {made, [made, loss](int64_t step, at::Device where) {
+            look_at(*made, step, where);
+            return loss(step, where);
+          }};
+}
+
 Specimen model(const std::string& name, Stream& init, at::Device device) {
   const auto& spec = kImageAndLabel;
-  const auto made = build(models(), name, ModelContext{.spec = spec, .init = init, .device = device});
+  const auto made = build(models(), name, ModelContext{.spec = spec, .init = init, .device = device, .base = base_of(name)});
+  made->to(device);
   EXPECT_FALSE(made->family().empty());
   EXPECT_FALSE(made->summary().empty());
+  if (auto* prior = dynamic_cast<CodePriorModel*>(made.get())) return model_of_codes(made, *prior, device);
   if (auto* quantized = dynamic_cast<Quantized*>(made.get())) return quantized_model(made, *quantized, device);
   auto* variational = dynamic_cast<Variational*>(made.get());
   if (!variational) throw UsageError("model " + name + " is of a family that this walk knows no objective for: teach it one");
@@ -307,6 +329,7 @@ Trained model_for(const std::string& objective) {
       {"mm_jsd", multimodal("aggregation: {type: moe}, private_size: 2")},
       {"mmvae_plus", multimodal("aggregation: {type: moe}, private_size: 2")},
       {"mvtcae", multimodal("aggregation: {type: poe, prior_expert: none}")},
+      {"nll", {.model = "code_prior", .settings = settings("model/code_prior")}},
       {"vq", {.model = "vq_vae", .settings = settings("model/vq_vae")}},
       {"telbo", multimodal("aggregation: {type: joint}")},
       {"subset_elbo", multimodal("aggregation: {type: poe}, private_size: 2")},
@@ -322,7 +345,8 @@ Specimen objective(const std::string& name, Stream& init, at::Device device) {
   config->read(parse_yaml(trained.settings, name), "model", problems, nullptr);
   problems.throw_if_any();
   const auto made_model =
-      models().make_from(trained.model, *config, ModelContext{.spec = kImageAndLabel, .init = init, .device = device});
+      models().make_from(trained.model, *config,
+                         ModelContext{.spec = kImageAndLabel, .init = init, .device = device, .base = base_of(trained.model)});
   made_model->to(device);
   const auto made = build(objectives(), name, *made_model, ObjectiveContext{.device = device});
   struct Both : torch::nn::Module {};
@@ -332,10 +356,43 @@ Specimen objective(const std::string& name, Stream& init, at::Device device) {
   return {both, loss_of(made_model, made)};
 }
 
+/// With all that a prior can be given: groups, classes, codes of a level above.
+Specimen code_prior(const std::string& name, Stream& init) {
+  const CodeGrid grid{.height = 3, .width = 4, .groups = 2, .vocabulary = 5}, above{.height = 2, .width = 2, .vocabulary = 6};
+  const auto made = build(code_priors(), name, CodePriorContext{.grid = grid, .num_classes = 3, .above = above, .init = init});
+  EXPECT_EQ(made->grid(), grid);
+  EXPECT_FALSE(made->summary().empty());
+  return {made, [made](int64_t step, at::Device device) {
+            HostNoise noise(step, device);
+            Streams streams(1, device);
+            streams.rekey(step);
+            Collective alone;
+            Step now{.index = step,
+                     .index_tensor = torch::full({}, step, torch::dtype(at::kLong).device(device)),
+                     .noise = noise,
+                     .streams = streams,
+                     .collective = alone};
+            const auto integers = [&](at::IntArrayRef shape, int64_t below) {
+              return (torch::arange(c10::multiply_integers(shape), at::kLong) * (step * 2 + 3))
+                  .remainder(below)
+                  .view(shape)
+                  .to(device);
+            };
+            const CodeCondition known{.label = integers({kB}, 4) - 1, .above = integers({kB, 2, 2, 1}, 6)};
+            const auto loss = made->loss(integers({kB, 3, 4, 2}, 5), known, now);
+            EXPECT_EQ(loss.sizes(), Shape{kB});
+            const torch::NoGradGuard no_grad;
+            const auto drawn = made->sample(kB, known, {}, noise);
+            EXPECT_EQ(drawn.sizes(), (Shape{kB, 3, 4, 2}));
+            EXPECT_TRUE(drawn.ge(0).logical_and(drawn.lt(5)).all().item<bool>());
+            return loss.mean();
+          }};
+}
+
 Specimen specimen(const Component& component, uint64_t seed, at::Device device = at::kCPU) {
   using Make = Specimen (*)(const std::string&, Stream&);
-  static const std::map<std::string, Make> makers = {
-      {"decoder", decoder}, {"encoder", encoder}, {"likelihood", likelihood}, {"posterior", posterior}, {"prior", prior}};
+  static const std::map<std::string, Make> makers = {{"code_prior", code_prior}, {"decoder", decoder},     {"encoder", encoder},
+                                                     {"likelihood", likelihood}, {"posterior", posterior}, {"prior", prior}};
   Stream init(seed, "init", at::kCPU);
   auto made = component.axis == "objective" ? objective(component.name, init, device)
               : component.axis == "model"   ? model(component.name, init, device)
@@ -358,7 +415,9 @@ TEST_P(EveryModule, IsBuiltFromItsDefaultsAndHasAFiniteLoss) {
 TEST_P(EveryModule, EveryParameterGetsAFiniteGradientThatIsSomewhereNotZero) {
   const auto made = specimen(GetParam(), 1);
   std::map<std::string, bool> moved;
-  for (const auto& item : made.module->named_parameters()) moved[item.key()] = false;
+  for (const auto& item : made.module->named_parameters()) {
+    if (item.value().requires_grad()) moved[item.key()] = false;
+  }
   for (int64_t step = 0; step < 5; ++step) {
     for (auto& parameter : made.module->parameters()) parameter.mutable_grad() = Tensor();
     const auto loss = made.loss(step, at::kCPU);

@@ -103,7 +103,9 @@ INSTANTIATE_TEST_SUITE_P(Catalogs, EveryOptimizer, ::testing::ValuesIn(component
 struct Measured {
   explicit Measured(const std::string& metric) {
     const std::set<std::string> of_modalities = {"coherence", "frechet_classifier", "latent_classification"};
-    const std::string name = of_modalities.contains(metric) ? "multimodal_vae" : metric == "codebook" ? "vq_vae" : "vae";
+    const std::string name = of_modalities.contains(metric)                  ? "multimodal_vae"
+                             : metric == "codebook" || metric == "code_rate" ? "vq_vae"
+                                                                             : "vae";
     dataset = make_digits({.options = {.binarize = Binarize::threshold}}, {.seed = 1});
     dataset->load(at::kCPU);
     if (name != "multimodal_vae") {

@@ -21,7 +21,8 @@ struct BaseConfig {
 
   template <class F>
   void fields(F& field) {
-    field("run", run, "folder of the finished run, or of one of its checkpoints", required, non_empty);
+    field("run", run, "folder of the finished run or of one of its checkpoints; of a folder of runs, the newest", required,
+          non_empty);
     field("checkpoint", checkpoint, "which of its checkpoints: best (the last where there is no best), last, or step-N",
           non_empty);
   }
