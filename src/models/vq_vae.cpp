@@ -9,9 +9,11 @@
 namespace elbo {
 namespace {
 
-const FieldSpec& quantized_field(const DataSpec& spec) {
-  const auto found = spec.find("x");
-  if (found == spec.end()) throw ConfigError("model 'vq_vae' reads the field x, which this data set does not have");
+const FieldSpec& quantized_field(const DataSpec& spec, const std::string& name) {
+  const auto found = spec.find(name);
+  if (found == spec.end()) {
+    throw ConfigError(text("model 'vq_vae' reads the field ", name, ", which this data set does not have"));
+  }
   return found->second;
 }
 
@@ -25,8 +27,10 @@ std::string sizes_text(const CodeSpace& space) {
 
 }  // namespace
 
-VqVae::VqVae(const VqVaeConfig& config, const ModelContext& context) : quantizer_name_(config.quantizer.type()) {
-  const auto& x = quantized_field(context.spec);
+VqVae::VqVae(const VqVaeConfig& config, const ModelContext& context)
+    : quantizer_name_(config.quantizer.type()), target_(config.target) {
+  const auto& x = quantized_field(context.spec, "x");
+  const auto& target = quantized_field(context.spec, target_);
   if (x.kind == ValueKind::table) table_.emplace(x.columns);
   const auto input_shape = table_ ? Shape{table_->size()} : x.shape;
   encoder_ = register_module("encoder", config.encoder.make({.input_shape = input_shape, .init = context.init}));
@@ -41,7 +45,7 @@ VqVae::VqVae(const VqVaeConfig& config, const ModelContext& context) : quantizer
                             : LayerOptions{.in = encoder_->num_features(), .out = places * space.input_size};
   head_ = register_module("head", std::make_shared<Layer>(head, context.init));
   register_module("quantizer", quantizer_);
-  likelihood_ = register_module("likelihood", config.likelihood.make({.field = x}));
+  likelihood_ = register_module("likelihood", config.likelihood.make({.field = target}));
   decoder_ = register_module("decoder",
                              config.decoder.make({.latent_size = places * space.output_size,
                                                   .latent_map = is_map_ ? Shape{space.output_size, grid_[0], grid_[1]} : Shape{},
@@ -76,7 +80,7 @@ Tensor VqVae::decoded_parameters(const Tensor& value) {
 }
 
 std::vector<Observation> VqVae::decode(const std::vector<Tensor>& values, const Batch& batch) {
-  return {observe(*likelihood_, decoded_parameters(values.at(0)), batch.fields.at("x"))};
+  return {observe(*likelihood_, decoded_parameters(values.at(0)), batch.fields.at(target_))};
 }
 
 DistributionPtr VqVae::decode_codes(const Tensor& indices) {

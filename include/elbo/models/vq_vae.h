@@ -20,6 +20,7 @@ struct VqVaeConfig {
   QuantizerChoice quantizer{quantizers, "vq"};
   LikelihoodChoice likelihood{likelihoods, "bernoulli"};
   int64_t tokens = 16;
+  std::string target = "x";
 
   template <class F>
   void fields(F& field) {
@@ -28,11 +29,13 @@ struct VqVaeConfig {
     field("quantizer", quantizer, "what gives tokens their codes");
     field("likelihood", likelihood, "p(x | codes)");
     field("tokens", tokens, "tokens T an example where the encoder's features are a vector and not a map", between(1, 1 << 20));
+    field("target", target, "the field that the codes give back: x, or another where pictures are enlarged", non_empty);
   }
 };
 
-/// Reads field `x`; a table's encoder gets its TableFeatures. Parameters: encoder.*, head.{weight,bias} (features to tokens: a
-/// 1 x 1 convolution of a map, else a linear layer), quantizer.*, decoder.*, likelihood.*.
+/// Reads field `x` (in training that of the target too); a table's encoder gets its TableFeatures. Parameters: encoder.*,
+/// head.{weight,bias} (features to tokens: a 1 x 1 convolution of a map, else a linear layer), quantizer.*, decoder.*,
+/// likelihood.*.
 class VqVae final : public Model, public Quantized, public Samples, public Reconstructs, public Initialises {
  public:
   VqVae(const VqVaeConfig& config, const ModelContext& context);
@@ -46,7 +49,7 @@ class VqVae final : public Model, public Quantized, public Samples, public Recon
   std::vector<Quantizer*> quantizers() override { return {quantizer_.get()}; }
   Tensor output_weight() override { return decoder_->output_weight(); }
 
-  /// p(x | codes). Shapes: int64 [B, ..., G] -> batch [B], event of x.
+  /// p(x | codes). Shapes: int64 [B, ..., G] -> batch [B], event of the target.
   DistributionPtr decode_codes(const Tensor& indices);
   /// What the quantiser reads. Shapes: [B, h, w, D] of a map, else [B, T, D].
   Tensor tokens_of(const Batch& batch);
@@ -58,6 +61,7 @@ class VqVae final : public Model, public Quantized, public Samples, public Recon
   Tensor sample(const Batch& given, double temperature, Noise& noise) override;
   std::string sampled_from() const override;
   Tensor reconstruct(const Batch& batch) override;
+  std::string reconstructed_field() const override { return target_; }
   void initialise(const Batch& batch, Step& step) override;
 
  private:
@@ -67,6 +71,7 @@ class VqVae final : public Model, public Quantized, public Samples, public Recon
   bool is_map_ = false;
   Shape grid_ = {};
   std::string quantizer_name_ = {};
+  std::string target_ = "x";
   std::optional<TableFeatures> table_ = {};
   std::shared_ptr<Encoder> encoder_;
   std::shared_ptr<Layer> head_;
