@@ -66,6 +66,10 @@ int run_info(const std::vector<std::string>& words) {
   table.row({"data", experiment.config.data.type()});
   table.row({"model", experiment.config.model.type() + ", " + experiment.model->summary()});
   table.row({"parameters", with_commas(num_parameters(*experiment.model))});
+  for (const auto& base : state.bases) {
+    table.row(
+        {"builds on", base.run + ", " + base.checkpoint + ", weights " + base.weights_sha256.substr(0, 16) + "… (in this run)"});
+  }
   table.row({"objective", experiment.config.objective.type()});
   table.row({"seed", std::to_string(experiment.config.seed)});
   table.row({"checkpoint", folder + ", step " + with_commas(state.step) + ", epoch " + std::to_string(state.epoch)});
