@@ -44,7 +44,10 @@ Json to_json(const CodingReport& report) {
 }
 
 std::string to_text(const CodingReport& report) {
-  Table table({{"", Align::left}, {"bytes", Align::right}, {"bits/image", Align::right}, {"bits/pixel", Align::right},
+  Table table({{"", Align::left},
+               {"bytes", Align::right},
+               {"bits/image", Align::right},
+               {"bits/pixel", Align::right},
                {"bits/dim", Align::right}});
   const auto row = [&](const std::string& name, double bits, const std::string& bytes) {
     table.row({name, bytes, rounded_to(bits / static_cast<double>(report.num_images), 2),

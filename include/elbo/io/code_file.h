@@ -60,6 +60,7 @@ class CodeFile {
   static CodeFile read(const std::filesystem::path& path);
 
   const CodeHeader& header() const { return header_; }
+  const std::string& origin() const { return origin_; }
   /// In [0, header().num_streams()).
   std::span<const uint8_t> stream(int64_t index) const;
   int64_t images_in_stream(int64_t index) const;
