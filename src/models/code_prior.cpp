@@ -9,12 +9,6 @@
 namespace elbo {
 namespace {
 
-const FieldSpec& coded_field(const DataSpec& spec) {
-  const auto found = spec.find("x");
-  if (found == spec.end()) throw ConfigError("model 'code_prior' reads the field x, which this data set does not have");
-  return found->second;
-}
-
 int64_t classes_of(const DataSpec& spec, const std::optional<std::string>& condition) {
   if (!condition) return 0;
   const auto found = spec.find(*condition);
@@ -25,10 +19,12 @@ int64_t classes_of(const DataSpec& spec, const std::optional<std::string>& condi
 }
 
 /// Rows of zeros in place of data: what a likelihood's mean does not look at.
-Batch blank_rows(const FieldSpec& x, int64_t B, const at::TensorOptions& options) {
+Batch blank_rows(const DataSpec& spec, int64_t B, at::Device device) {
   auto rows = rows_without_fields(B);
-  const auto type = x.kind == ValueKind::category ? at::kLong : at::kFloat;
-  rows.fields["x"] = {.value = torch::zeros(joined({B}, x.shape), options.dtype(type))};
+  for (const auto& [name, field] : spec) {
+    const auto type = field.kind == ValueKind::category ? at::kLong : at::kFloat;
+    rows.fields[name] = {.value = torch::zeros(joined({B}, field.shape), torch::dtype(type).device(device))};
+  }
   return rows;
 }
 
@@ -50,10 +46,7 @@ CodeGrid grid_of(const Tensor& codes, const CodeSpace& space, const std::string&
 }  // namespace
 
 CodePriorModel::CodePriorModel(const CodePriorModelConfig& config, const ModelContext& context)
-    : config_(config),
-      base_(context.base),
-      x_(coded_field(context.spec)),
-      num_classes_(classes_of(context.spec, config.condition)) {
+    : config_(config), base_(context.base), spec_(context.spec), num_classes_(classes_of(context.spec, config.condition)) {
   if (!base_) {
     throw ConfigError("model 'code_prior' builds on a finished model: name its run, base: {run: runs/…}");
   }
@@ -63,7 +56,7 @@ CodePriorModel::CodePriorModel(const CodePriorModelConfig& config, const ModelCo
                       std::string(base_->family()));
   }
   const torch::NoGradGuard no_grad;
-  const auto codes = quantized_->codes(blank_rows(x_, 1, torch::TensorOptions()));
+  const auto codes = quantized_->codes(blank_rows(spec_, 1, at::kCPU));
   const auto quantizers = quantized_->quantizers();
   std::optional<CodeGrid> above;
   for (size_t i = 0; i < codes.size(); ++i) {
@@ -133,7 +126,7 @@ Tensor CodePriorModel::decode_codes(const std::vector<Tensor>& codes) {
   for (size_t i = 0; i < levels.size(); ++i) {
     values.push_back(levels[i]->decode(codes.at(i).reshape(joined({codes.at(i).size(0)}, shapes_[i]))));
   }
-  return decode(values, blank_rows(x_, values.front().size(0), values.front().options())).front().likelihood->mean();
+  return decode(values, blank_rows(spec_, values.front().size(0), values.front().device())).front().likelihood->mean();
 }
 
 std::vector<CodeLevel> CodePriorModel::quantize(const Batch& batch, Step& step) { return quantized_->quantize(batch, step); }

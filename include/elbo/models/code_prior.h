@@ -72,7 +72,7 @@ class CodePriorModel final : public Model, public Quantized, public Samples, pub
   CodePriorModelConfig config_;
   std::shared_ptr<Model> base_;
   Quantized* quantized_ = nullptr;
-  FieldSpec x_ = {};
+  DataSpec spec_ = {};
   int64_t num_classes_ = 0;
   std::vector<std::string> fields_ = {};
   std::vector<Shape> shapes_ = {};  // of an example's codes as the base gives them, a level each
