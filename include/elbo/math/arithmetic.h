@@ -11,24 +11,27 @@ namespace elbo {
 ///
 /// `exact` is float64 in which no result depends on the order of a sum, hence on threads, vector width or library: every operand
 /// of a sum is first rounded to a grid so coarse that all partial sums are integers below 2^53 times one power of two. Each row
-/// (of a matrix: each row of x, each row of a weight) has the power of two of its largest element, with 20 bits below it: an error
-/// of 2^-21 of it, which is float32's. Elementwise functions use sums, products, quotients and square roots one at a time, which
-/// IEEE 754 rounds in one way. A row's result depends on that row alone, so that a cached pass gives the bits of a whole one.
-/// Without gradients; any input type.
+/// (of a matrix: each row of x, each row of a weight) has the power of two of its largest element, with 20 bits below it: an
+/// error of 2^-21 of it, which is float32's. Elementwise functions use sums, products, quotients and square roots one at a time,
+/// which IEEE 754 rounds in one way. A row's result depends on that row alone, so that a cached pass gives the bits of a whole
+/// one. Without gradients; any input type.
 class Arithmetic {
  public:
   virtual ~Arithmetic() = default;
-  /// x weight^T + bias. Shapes: x [..., in], weight [out, in], bias [out] or undefined -> [..., out]. in <= 8,192 where exact.
+  /// x weight^T + bias. Shapes: x [..., in], weight [out, in], bias [out] or undefined -> [..., out]. Exact: more than 8,192
+  /// inputs are summed in parts of so many, one after the other.
   virtual Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) = 0;
-  /// Stride 1, no padding. Shapes: x [B, in, H, W], weight [out, in, h, w], bias [out] or undefined. in h w <= 8,192 where exact.
+  /// Stride 1, no padding. Shapes: x [B, in, H, W], weight [out, in, h, w], bias [out] or undefined. Exact: each
+  /// patch is a row, of in h w numbers.
   virtual Tensor conv(const Tensor& x, const Tensor& weight, const Tensor& bias) = 0;
   /// Scaled dot products of attention. Shapes: q [..., Tq, d], k [..., Tk, d] -> [..., Tq, Tk]: q k^T / sqrt(d).
   virtual Tensor scores(const Tensor& q, const Tensor& k) = 0;
   /// softmax over the last dimension; an element of -inf has weight 0, a row of nothing else weight 0 everywhere.
   virtual Tensor softmax(const Tensor& scores) = 0;
-  /// weights v. Shapes: weights [..., Tq, Tk] in [0, 1], v [..., Tk, d] -> [..., Tq, d]. Exact: v on the grid 2^-13, within 2^7.
+  /// weights v. Shapes: weights [..., Tq, Tk], whose rows sum to at most 1, v [..., Tk, d] -> [..., Tq, d].
+  /// Exact: weights on the grid 2^-24, v on the grid 2^-20 and within +-2^7.
   virtual Tensor attend(const Tensor& weights, const Tensor& v) = 0;
-  /// (x - mean) / sqrt(variance + 1e-5) weight + bias over the last dimension.
+  /// (x - mean) / sqrt(variance + 1e-5) weight + bias over the last dimension, where exact of at most 8,192 numbers.
   virtual Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias) = 0;
   virtual Tensor sigmoid(const Tensor& x) = 0;
   virtual Tensor tanh(const Tensor& x) = 0;
