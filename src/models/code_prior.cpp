@@ -167,6 +167,11 @@ std::vector<std::string> CodePriorModel::conditions() const {
 
 Tensor CodePriorModel::reconstruct(const Batch& batch) { return decode_codes(quantized_->codes(batch)); }
 
+std::string CodePriorModel::reconstructed_field() const {
+  const auto* base = dynamic_cast<const Reconstructs*>(base_.get());
+  return base ? base->reconstructed_field() : "x";
+}
+
 std::shared_ptr<Model> make_code_prior(const CodePriorModelConfig& config, const ModelContext& context) {
   return std::make_shared<CodePriorModel>(config, context);
 }

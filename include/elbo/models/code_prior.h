@@ -61,6 +61,7 @@ class CodePriorModel final : public Model, public Quantized, public Samples, pub
   Tensor sample(const Batch& given, double temperature, Noise& noise) override;
   std::vector<std::string> conditions() const override;
   Tensor reconstruct(const Batch& batch) override;
+  std::string reconstructed_field() const override;
 
   /// The batch's fields that hold the codes, a level each.
   const std::vector<std::string>& code_fields() const { return fields_; }
