@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "elbo/base/text.h"
+#include "elbo/models/code_prior.h"
 #include "rows.h"
 
 namespace elbo {
@@ -14,12 +16,19 @@ class CodeRateMetric final : public Metric {
   std::vector<Measurement> evaluate(const EvaluationContext& context) const override {
     auto& model = quantized(context);
     detail::ContextNoise noise(context);
-    detail::Column bits;
+    const auto conditions = conditions_of(context.model);
+    detail::Column bits, untold;
     double num_codes = 0, nominal = 0;
     detail::for_each_batch(context, "code_rate", [&](const Batch& batch, int64_t first_row) {
       noise.get().place(first_row, 0);
       const auto codes = model.codes(batch);
       bits.add(model.code_length(codes, batch, noise.get()) / M_LN2);
+      if (!conditions.empty()) {
+        auto without = batch;
+        for (const auto& condition : conditions) without.fields.erase(condition);
+        noise.get().place(first_row, 0);
+        untold.add(model.code_length(codes, without, noise.get()) / M_LN2);
+      }
       num_codes = nominal = 0;
       for (size_t i = 0; i < codes.size(); ++i) {
         const auto space = model.quantizers().at(i)->code_space();
@@ -30,11 +39,22 @@ class CodeRateMetric final : public Metric {
     });
     auto rate = measure("code_rate", "bits", bits.whole());
     const Measurement per_code{.name = "code_rate", .unit = "bits_per_code", .value = rate.value / num_codes};
-    if (!std::isfinite(nominal)) return {rate, per_code};  // integers without bound
-    return {rate, per_code, {.name = "code_rate_share", .value = rate.value / nominal, .note = "of the nominal rate"}};
+    std::vector<Measurement> measured = {rate, per_code};
+    if (std::isfinite(nominal)) {  // else integers without bound
+      measured.push_back({.name = "code_rate_share", .value = rate.value / nominal, .note = "of the nominal rate"});
+    }
+    if (conditions.empty()) return measured;
+    measured.front().note = "given " + join(conditions, ", ");
+    measured.push_back(measure("code_rate_untold", "bits", untold.whole()));
+    measured.back().note = join(conditions, ", ") + " not given: what compressing an image takes";
+    return measured;
   }
 
  private:
+  static std::vector<std::string> conditions_of(const Model& model) {
+    const auto* prior = dynamic_cast<const CodePriorModel*>(&model);
+    return prior ? prior->conditions() : std::vector<std::string>{};
+  }
   static Quantized& quantized(const EvaluationContext& context) {
     return detail::as_ability<Quantized>(context, "code_rate", "a model with codes");
   }
