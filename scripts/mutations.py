@@ -786,4 +786,16 @@ MUTATIONS = [
              "  if (!present.defined()) return loss.mean();\n  return torch::where(present, loss, 0.0).sum() / present.sum().clamp_min(1);",
              "  return loss.mean();",
              "test_evaluation", "Classifier.NeverLooks*"),
+    # second stages
+    Mutation("a second stage goes on without its base", "src/experiment/train.cpp",
+             "request.start != RunStart::resume ||", "true ||", "cli/stages_test.py", "Stages.test_it_goes_on"),
+    Mutation("codes cost what the prior says", "src/models/code_prior.cpp",
+             "priors_[i]->loss(on_grid(i, codes[i]), condition(i, codes, labels(batch)), step)",
+             "quantizers().at(i)->code_length(codes[i])", "cli/stages_test.py", "Stages.test_the_prior"),
+    Mutation("a folder of runs means the newest", "src/experiment/base.cpp",
+             "newest.empty() ? folder : newest", "folder", "cli/stages_test.py", "Stages.test_a_folder"),
+    Mutation("a base is frozen", "src/experiment/base.cpp",
+             "parameter.requires_grad_(false)", "parameter.requires_grad_(true)", "cli/stages_test.py", "Stages"),
+    Mutation("the base reads data of its own kind", "src/experiment/experiment.cpp",
+             "check_same_field(dataset->spec(), base);", "", "cli/stages_test.py", "Stages.test_what_does_not_fit"),
 ]
