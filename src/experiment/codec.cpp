@@ -13,9 +13,13 @@ namespace {
 
 constexpr int64_t kMostCodes = int64_t{1} << 21;  // of a group: what frequencies have room for
 
-Batch rows_of(const Tensor& x) {
-  auto rows = rows_without_fields(x.size(0));
-  rows.fields["x"] = {.value = x};
+/// Rows of zeros in place of data, with every field that a model may look at.
+Batch blank_rows(const CodecParts& parts, int64_t B) {
+  auto rows = rows_without_fields(B);
+  for (const auto& [name, field] : parts.spec) {
+    const auto type = field.kind == ValueKind::category ? at::kLong : at::kFloat;
+    rows.fields[name] = {.value = torch::zeros(joined({B}, field.shape), torch::dtype(type).device(parts.device))};
+  }
   return rows;
 }
 
@@ -39,15 +43,13 @@ CodeAlphabet alphabet_of(const Shape& shape, const CodeSpace& space) {
 }  // namespace
 
 CodecParts codec_parts(Model& model, const DataSpec& spec, at::Device device) {
-  CodecParts parts{.device = device};
-  const auto x = spec.find("x");
+  CodecParts parts{.spec = spec, .device = device};
   auto* second_stage = dynamic_cast<CodePriorModel*>(&model);
   parts.model = dynamic_cast<Quantized*>(second_stage ? &second_stage->base() : &model);
-  if (!parts.model || x == spec.end()) {
+  if (!parts.model || !spec.contains("x")) {
     throw UsageError("this model is " + std::string(model.family()) +
                      ", which has no codes to compress; vq_vae, vq_vae_2 and code_prior over one of them have");
   }
-  parts.x = x->second;
   if (!second_stage) {
     parts.why_no_prior = "this run has no prior over its codes: train a second stage, model code_prior with this run as its base";
     return parts;
@@ -76,13 +78,13 @@ CodecParts codec_parts(const OpenedRun& run) {
 }
 
 Codec::Codec(CodecParts parts) : parts_(std::move(parts)) {
-  const auto& x = parts_.x;
+  const auto& x = this->x();
   if (x.kind == ValueKind::table || x.kind == ValueKind::category || x.shape.empty() || x.shape.size() > 3) {
     throw UsageError("codec: compresses images and vectors of numbers, and this model's x is of shape " + shape_text(x.shape) +
                      "; elbo encode writes the codes of any data");
   }
   const torch::NoGradGuard no_grad;
-  const auto codes = parts_.model->codes(rows_of(torch::zeros(joined({1}, x.shape), at::TensorOptions(parts_.device))));
+  const auto codes = parts_.model->codes(blank_rows(parts_, 1));
   const auto quantizers = parts_.model->quantizers();
   for (size_t level = 0; level < codes.size(); ++level) {
     code_shapes_.push_back(codes[level].sizes().slice(1).vec());
@@ -112,19 +114,21 @@ int64_t Codec::codes_per_image() const {
 }
 
 Shape Codec::image_shape() const {
-  Shape shape(3 - parts_.x.shape.size(), 1);
-  shape.insert(shape.end(), parts_.x.shape.begin(), parts_.x.shape.end());
+  Shape shape(3 - x().shape.size(), 1);
+  shape.insert(shape.end(), x().shape.begin(), x().shape.end());
   return shape;
 }
 
 int64_t Codec::images_at_once() const {
   constexpr int64_t kNumbers = 1 << 22;
-  return std::clamp<int64_t>(kNumbers / c10::multiply_integers(parts_.x.shape), 1, 256);
+  return std::clamp<int64_t>(kNumbers / c10::multiply_integers(x().shape), 1, 256);
 }
 
 std::vector<Tensor> Codec::encode(const Tensor& x) {
   const torch::NoGradGuard no_grad;
-  auto codes = parts_.model->codes(rows_of(x.to(parts_.device, at::kFloat)));
+  auto rows = blank_rows(parts_, x.size(0));
+  rows.fields["x"].value = x.to(parts_.device, at::kFloat);
+  auto codes = parts_.model->codes(rows);
   for (size_t level = 0; level < codes.size(); ++level) {
     const auto& grid = alphabets_[level].grid;
     codes[level] = codes[level].cpu().reshape({x.size(0), grid.height, grid.width, grid.groups});
@@ -142,8 +146,7 @@ Tensor Codec::decode(const std::vector<Tensor>& codes) {
     values.push_back(quantizers.at(level)->decode(native));
   }
   // A likelihood's mean doesn't look at the data.
-  const auto blank = torch::zeros(joined({B}, parts_.x.shape), at::TensorOptions(parts_.device));
-  const auto observations = parts_.model->decode(values, rows_of(blank));
+  const auto observations = parts_.model->decode(values, blank_rows(parts_, B));
   const auto& seen = observations.front();
   return (seen.reported ? seen.reported : seen.likelihood)->mean().to(at::kCPU, at::kFloat).contiguous();
 }

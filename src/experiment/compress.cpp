@@ -135,8 +135,8 @@ Compressed compress_images(Codec& codec, const ImageRows& rows, int64_t num_imag
   if (options.prior == CodingPrior::autoregressive && codec.parts().priors.empty()) {
     throw UsageError("prior autoregressive: " + codec.parts().why_no_prior);
   }
-  const auto kind = codec.parts().x.kind;
-  const bool has_psnr = kind == ValueKind::unit || kind == ValueKind::binary;
+  const auto kind = codec.x().kind;
+  bool has_psnr = kind == ValueKind::unit || kind == ValueKind::binary;
   std::vector<std::vector<Tensor>> parts(codec.alphabets().size());
   double decibels = 0;
   for (int64_t first = 0; first < num_images; first += codec.images_at_once()) {
@@ -144,7 +144,11 @@ Compressed compress_images(Codec& codec, const ImageRows& rows, int64_t num_imag
     const auto x = rows(first, count).cpu();
     const auto codes = codec.encode(x);
     for (size_t level = 0; level < codes.size(); ++level) parts[level].push_back(codes[level]);
-    if (has_psnr) decibels += psnr(x, eight_bits(codec.decode(codes))).sum().item<double>();
+    if (has_psnr) {
+      const auto decoded = codec.decode(codes);
+      has_psnr = decoded.sizes() == x.sizes();  // else the model gives back another picture than it reads
+      if (has_psnr) decibels += psnr(x, eight_bits(decoded)).sum().item<double>();
+    }
     if (options.progress) options.progress("encode", first + count);
   }
   if (num_images == 0) throw UsageError("codec: there is no image to compress");
@@ -165,8 +169,8 @@ CodeReader::CodeReader(Codec& codec, const CodeFile& file) : file_(file) {
   }
   const auto shape = codec.image_shape();
   if (header.levels != codec.grids() || Shape{header.channels, header.height, header.width} != shape) {
-    throw DataError(
-        "the file's images and codes have other extents than the model's; decompress with the run that compressed it");
+    throw DataError(file.origin() +
+                    ": its images and codes have other extents than the model's; decompress with the run that compressed it");
   }
   if (needs_prior) {
     coder_ = detail::make_autoregressive_coder(codec);

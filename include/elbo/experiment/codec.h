@@ -19,7 +19,7 @@ struct OpenedRun;
 /// What a codec is made of. The model and the priors must outlive it, in evaluation mode.
 struct CodecParts {
   Quantized* model = nullptr;
-  FieldSpec x = {};
+  DataSpec spec = {};                                 // what the model was built for; field `x` is coded
   std::vector<AutoregressiveCodePrior*> priors = {};  // one a level, top first; none: codes can't be coded under a trained prior
   std::string model_hash = {};                        // SHA-256 of the model's weights
   std::string prior_hash = {};                        // of the priors' weights; empty without priors
@@ -47,6 +47,7 @@ class Codec {
   explicit Codec(CodecParts parts);
 
   const CodecParts& parts() const { return parts_; }
+  const FieldSpec& x() const { return parts_.spec.at("x"); }
   /// Top level first.
   const std::vector<CodeAlphabet>& alphabets() const { return alphabets_; }
   std::vector<CodeGrid> grids() const;
