@@ -27,6 +27,8 @@ int run_import(const std::vector<std::string>& words);
 int run_config(const std::vector<std::string>& words);
 int run_traverse(const std::vector<std::string>& words);
 int run_encode(const std::vector<std::string>& words);
+int run_compress(const std::vector<std::string>& words);
+int run_decompress(const std::vector<std::string>& words);
 int run_report(const std::vector<std::string>& words);
 int run_info(const std::vector<std::string>& words);
 int run_doctor(const std::vector<std::string>& words);

@@ -24,6 +24,8 @@ const std::vector<Command>& commands() {
       {"reconstruct", "show data beside its reconstructions", run_reconstruct},
       {"traverse", "show what the units of a code mean, one moved at a time", run_traverse},
       {"encode", "write the codes of a split as an npz", run_encode},
+      {"compress", "turn images into a small file of codes", run_compress},
+      {"decompress", "turn such a file into images again", run_decompress},
       {"report", "one HTML page about a run, or several side by side", run_report},
       {"import", "make a run of a config and of weights from elsewhere", run_import},
       {"config", "print a config with every default filled in", run_config},

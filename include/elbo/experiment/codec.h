@@ -52,6 +52,8 @@ class Codec {
   const std::vector<CodeAlphabet>& alphabets() const { return alphabets_; }
   std::vector<CodeGrid> grids() const;
   int64_t codes_per_image() const;
+  /// Extents of an image's codes as the model gives them: [h, w, G] or [T, G], a level each.
+  const std::vector<Shape>& code_shapes() const { return code_shapes_; }
   /// Of an image: channels, height, width; a vector of D numbers is 1 x 1 x D.
   Shape image_shape() const;
   /// How many images are encoded and decoded at once.
@@ -64,7 +66,7 @@ class Codec {
  private:
   CodecParts parts_;
   std::vector<CodeAlphabet> alphabets_ = {};
-  std::vector<Shape> code_shapes_ = {};  // as the model gives them, without the batch
+  std::vector<Shape> code_shapes_ = {};
 };
 
 struct CompressOptions {
