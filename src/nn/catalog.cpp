@@ -5,6 +5,7 @@
 #include "elbo/nn/residual_conv.h"
 #include "elbo/nn/resnet.h"
 #include "elbo/nn/sequence_transformer.h"
+#include "elbo/nn/vqgan.h"
 
 namespace elbo {
 
@@ -17,7 +18,8 @@ Catalog<Encoder, const EncoderContext&>& encoders() {
           .add("mlp", "fully connected layers", make_mlp_encoder)
           .add("residual_conv", "van den Oord et al. 2017, section 4.1", make_residual_conv_encoder)
           .add("resnet", "He et al. 2016, pre-activation residual blocks", make_resnet_encoder)
-          .add("sequence_transformer", "Vaswani et al. 2017, over the rows of a field", make_sequence_transformer_encoder);
+          .add("sequence_transformer", "Vaswani et al. 2017, over the rows of a field", make_sequence_transformer_encoder)
+          .add("vqgan", "Esser et al. 2021 (arXiv:2012.09841), table 8", make_vqgan_encoder);
   return catalog;
 }
 
@@ -30,7 +32,8 @@ Catalog<Decoder, const DecoderContext&>& decoders() {
           .add("mlp", "fully connected layers", make_mlp_decoder)
           .add("residual_conv", "van den Oord et al. 2017, section 4.1", make_residual_conv_decoder)
           .add("resnet", "He et al. 2016, pre-activation residual blocks", make_resnet_decoder)
-          .add("sequence_transformer", "Vaswani et al. 2017, over the rows of a field", make_sequence_transformer_decoder);
+          .add("sequence_transformer", "Vaswani et al. 2017, over the rows of a field", make_sequence_transformer_decoder)
+          .add("vqgan", "Esser et al. 2021 (arXiv:2012.09841), table 8", make_vqgan_decoder);
   return catalog;
 }
 

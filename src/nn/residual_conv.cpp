@@ -95,27 +95,13 @@ class ResidualConvEncoder final : public Encoder {
   PlainResidualBlocks blocks_;
 };
 
-/// The latents as the map that the decoder starts from.
-Shape latent_map(const ResidualConvConfig& config, const DecoderContext& context) {
-  const auto inner = detail::halved(context.output_shape, config.channels, "residual_conv decoder");
-  const auto places = inner[1] * inner[2];
-  const auto expected = std::to_string(inner[1]) + " x " + std::to_string(inner[2]);
-  if (!context.latent_map.empty()) {
-    const auto& map = context.latent_map;
-    if (map.size() == 3 && map[1] == inner[1] && map[2] == inner[2]) return map;
-    throw ConfigError("residual_conv decoder: got latents of shape " + shape_text(map) + ", but its " +
-                      std::to_string(config.channels.size()) + " channels double a map of " + expected +
-                      "; give encoder and decoder the same number of channels");
-  }
-  if (context.latent_size % places == 0) return {context.latent_size / places, inner[1], inner[2]};
-  throw ConfigError("residual_conv decoder: starts from a map of " + expected + ", which " + std::to_string(context.latent_size) +
-                    " latents do not fill evenly; use an encoder that keeps places (residual_conv), or a decoder for vectors");
-}
-
 class ResidualConvDecoder final : public Decoder {
  public:
   ResidualConvDecoder(const ResidualConvConfig& config, const DecoderContext& context)
-      : config_(config), map_(latent_map(config, context)), output_shape_(context.output_shape) {
+      : config_(config),
+        output_shape_(context.output_shape),
+        map_(detail::latent_map(context, detail::halved(output_shape_, config.channels, "residual_conv decoder"),
+                                "residual_conv decoder")) {
     int64_t from = config.channels.back();
     convs_.push_back(convolution(config, map_[0], from, 3, context.init));
     blocks_ = residual_blocks(config, context.init);
@@ -147,8 +133,8 @@ class ResidualConvDecoder final : public Decoder {
 
  private:
   ResidualConvConfig config_;
-  Shape map_;
   Shape output_shape_;
+  Shape map_;
   std::vector<std::shared_ptr<Layer>> convs_;
   PlainResidualBlocks blocks_;
   std::shared_ptr<Layer> output_;

@@ -16,6 +16,7 @@
 #include "elbo/objectives/subset_elbo.h"
 #include "elbo/objectives/telbo.h"
 #include "elbo/objectives/vq.h"
+#include "elbo/objectives/vqgan.h"
 
 namespace elbo {
 
@@ -44,7 +45,8 @@ Catalog<Objective, Model&, const ObjectiveContext&>& objectives() {
           .add<PiwaeConfig>("piwae", "Rainforth et al. 2018, partially (PIWAE)", on_variational(make_piwae))
           .add<SubsetElboConfig>("subset_elbo", "Wu & Goodman 2018 (arXiv:1802.05335), eq. 5", on_multimodal(make_subset_elbo))
           .add<TelboConfig>("telbo", "Vedantam et al. 2018 (arXiv:1705.10762)", on_multimodal(make_telbo))
-          .add<VqObjectiveConfig>("vq", "van den Oord et al. 2017, eq. 3", on_quantized(make_vq_objective));
+          .add<VqObjectiveConfig>("vq", "van den Oord et al. 2017, eq. 3", on_quantized(make_vq_objective))
+          .add<VqganConfig>("vqgan", "Esser et al. 2021 (arXiv:2012.09841), eqs. 4 to 7", on_quantized(make_vqgan));
   return catalog;
 }
 

@@ -36,7 +36,10 @@ inline std::string settings(const std::string& component) {
       {"model/vq_vae", R"({encoder: {type: residual_conv, channels: [6, 8], residual_blocks: 1, residual_channels: 4},
                            decoder: {type: residual_conv, channels: [6, 8], residual_blocks: 1, residual_channels: 4},
                            quantizer: {type: vq, codes: 12, code_size: 4}})"},
+      {"decoder/vqgan", "{channels: 8, multipliers: [1, 1, 2], blocks: 1, norm_groups: 2}"},
+      {"encoder/vqgan", "{channels: 8, multipliers: [1, 1, 2], blocks: 1, norm_groups: 2, features: 8}"},
       {"objective/dual_branch", "{path: x}"},
+      {"objective/vqgan", "{critic: {channels: 4, layers: 1}, critic_start: 0, perceptual: {weight: 1}}"},
       {"prior/laplace", "{learn_scale: false}"},                             // its scales start the same for every seed
       {"prior/normal", "{spread: 0.5}"},                                     // the same for every seed without
       {"quantizer/gaussian_quant", "{codes: 64, code_size: 4, groups: 2}"},  // smaller than the defaults, to be quick

@@ -331,6 +331,7 @@ Trained model_for(const std::string& objective) {
       {"mvtcae", multimodal("aggregation: {type: poe, prior_expert: none}")},
       {"nll", {.model = "code_prior", .settings = settings("model/code_prior")}},
       {"vq", {.model = "vq_vae", .settings = settings("model/vq_vae")}},
+      {"vqgan", {.model = "vq_vae", .settings = settings("model/vq_vae")}},
       {"telbo", multimodal("aggregation: {type: joint}")},
       {"subset_elbo", multimodal("aggregation: {type: poe}, private_size: 2")},
   };
@@ -348,7 +349,7 @@ Specimen objective(const std::string& name, Stream& init, at::Device device) {
       models().make_from(trained.model, *config,
                          ModelContext{.spec = kImageAndLabel, .init = init, .device = device, .base = base_of(trained.model)});
   made_model->to(device);
-  const auto made = build(objectives(), name, *made_model, ObjectiveContext{.device = device});
+  const auto made = build(objectives(), name, *made_model, ObjectiveContext{.device = device, .spec = kImageAndLabel, .seed = 1});
   struct Both : torch::nn::Module {};
   const auto both = std::make_shared<Both>();
   both->register_module("model", made_model);

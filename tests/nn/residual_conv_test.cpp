@@ -81,8 +81,8 @@ TEST(ResidualConv, SaysWhichSizesFit) {
   EXPECT_EQ(message_of([&] {
               decoder_of(config, {5, 4, 4}, {1, 8, 8});
             }),
-            "residual_conv decoder: got latents of shape [5, 4, 4], but its 2 channels double a map of 2 x 2; give encoder and "
-            "decoder the same number of channels");
+            "residual_conv decoder: got latents of shape [5, 4, 4], but it doubles a map of 2 x 2; let encoder and decoder halve "
+            "and double as many times");
   auto init = init_stream();
   const auto vector = [&](int64_t size) {
     return make_residual_conv_decoder(config, {.latent_size = size, .output_shape = {1, 8, 8}, .init = init});

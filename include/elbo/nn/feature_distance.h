@@ -11,7 +11,8 @@ namespace elbo {
 /// How far apart two images are in the features of a network. The toolkit ships no such network: it is the user's, a TorchScript
 /// module from images [B, C, H, W] to a list or tuple of maps [B, c, h, w]; `random`, a small network of fixed random weights,
 /// stands in where only the machinery matters, and its distances mean little.
-/// Source: Zhang et al. 2018 (arXiv:1801.03924), eq. 1. Differs: each channel counts the same, 1 / c; there are no learnt weights.
+/// Source: Zhang et al. 2018 (arXiv:1801.03924), eq. 1. Differs: each channel counts the same, 1 / c; there are no learnt
+/// weights.
 struct FeatureDistanceConfig {
   double weight = 0;
   std::string network = "random";

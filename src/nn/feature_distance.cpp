@@ -1,0 +1,121 @@
+#include "elbo/nn/feature_distance.h"
+
+#include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/serialization/import.h>
+
+#include <utility>
+
+#include "elbo/base/error.h"
+#include "elbo/nn/layer.h"
+
+namespace elbo {
+namespace {
+
+/// 3 x 3 convolutions, each after the first of stride 2, with ReLU; every one's output is a map.
+class RandomFeatures {
+ public:
+  std::vector<Tensor> operator()(const Tensor& x) {
+    if (convs_.empty()) build(x);
+    std::vector<Tensor> maps;
+    auto h = x;
+    for (const auto& conv : convs_) maps.push_back(h = torch::relu(conv->forward(h)));
+    return maps;
+  }
+
+ private:
+  void build(const Tensor& x) {
+    constexpr uint64_t kSeed = 1;  // not the run's: distances of different runs are the same
+    Stream init(kSeed, "features", at::kCPU);
+    int64_t from = x.size(1);
+    for (const int64_t to : {16, 32, 64}) {
+      const LayerOptions options{.kind = LayerKind::conv,
+                                 .in = from,
+                                 .out = to,
+                                 .kernel = 3,
+                                 .stride = convs_.empty() ? 1 : 2,
+                                 .padding = 1,
+                                 .init = WeightInit::he_normal};
+      convs_.push_back(std::make_shared<Layer>(options, init));
+      convs_.back()->to(x.device());
+      for (auto& parameter : convs_.back()->parameters()) parameter.requires_grad_(false);
+      from = to;
+    }
+  }
+  std::vector<std::shared_ptr<Layer>> convs_ = {};
+};
+
+std::vector<Tensor> maps_of(const c10::IValue& output, const std::string& network) {
+  std::vector<Tensor> maps;
+  if (output.isTensorList()) {
+    maps = output.toTensorVector();
+  } else if (output.isTuple()) {
+    for (const auto& map : output.toTupleRef().elements()) {
+      if (map.isTensor()) maps.push_back(map.toTensor());
+    }
+  } else if (output.isTensor()) {
+    maps = {output.toTensor()};
+  }
+  for (const auto& map : maps) {
+    if (map.dim() != 4) maps.clear();
+  }
+  if (!maps.empty()) return maps;
+  throw ConfigError("the feature network " + network + " gave " + output.tagKind() +
+                    ", expected a list or tuple of maps [B, c, h, w]");
+}
+
+}  // namespace
+
+FeatureNet feature_net(const std::string& network) {
+  if (network == "random") {
+    return [net = std::make_shared<RandomFeatures>()](const Tensor& x) { return (*net)(x); };
+  }
+  const auto read = [&] {
+    try {
+      return torch::jit::load(network, at::kCPU);
+    } catch (const c10::Error& error) {
+      throw ConfigError("the feature network " + network + " can't be read: " + error.what_without_backtrace() +
+                        "; give the path of a file that torch.jit.save wrote, or random");
+    }
+  };
+  auto module = std::make_shared<torch::jit::Module>(read());
+  module->eval();
+  for (auto parameter : module->parameters()) parameter.requires_grad_(false);
+  return [module, network, device = at::Device(at::kCPU)](const Tensor& x) mutable {
+    if (x.device() != device) module->to(device = x.device());
+    return maps_of(module->forward({x}), network);
+  };
+}
+
+Tensor feature_distance(const std::vector<Tensor>& f, const std::vector<Tensor>& g) {
+  constexpr double kEpsilon = 1e-10;
+  // The root's own derivative at 0 is infinite.
+  const auto unit = [](const Tensor& map) { return map / ((map.square().sum(1, true) + kEpsilon * kEpsilon).sqrt() + kEpsilon); };
+  Tensor total;
+  for (size_t i = 0; i < f.size(); ++i) {
+    const auto distance = (unit(f[i]) - unit(g[i])).square().mean({1, 2, 3});
+    total = total.defined() ? total + distance : distance;
+  }
+  return total;
+}
+
+Tensor FeatureDistance::prepared(const Tensor& image) const {
+  const auto channels = [&](const std::vector<double>& values) {
+    return torch::tensor(values, torch::kDouble).to(image.options()).view({1, -1, 1, 1});
+  };
+  auto prepared = image;
+  if (!config_.shift.empty()) prepared = prepared - channels(config_.shift);
+  if (!config_.scale.empty()) prepared = prepared / channels(config_.scale);
+  return prepared;
+}
+
+Tensor FeatureDistance::operator()(const Tensor& image, const Tensor& target) {
+  if (!net_) net_ = feature_net(config_.network);
+  std::vector<Tensor> of_target;
+  {
+    const torch::NoGradGuard no_grad;
+    of_target = net_(prepared(target));
+  }
+  return feature_distance(net_(prepared(image)), of_target);
+}
+
+}  // namespace elbo

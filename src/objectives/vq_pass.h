@@ -1,0 +1,19 @@
+#pragma once
+#include "elbo/models/family.h"
+#include "elbo/objectives/vq.h"
+
+namespace elbo::detail {
+
+/// One pass of a quantised model: what its objectives add to.
+struct VqPass {
+  Tensor distortion = {};                      // -log p(x | codes) as it is optimised, reduced, [B]; its gradient lives
+  double elements = 1;                         // numbers of x in an example
+  std::vector<Observation> observations = {};  // p(x | codes)
+  LossTerms losses = {};                       // the objective `vq`
+};
+VqPass vq_pass(Quantized& model, const Batch& batch, Step& step, VqReduction reduction);
+
+/// The numbers of its quantisers that the trainer refills.
+std::vector<Scheduled> scheduled_of(Quantized& model);
+
+}  // namespace elbo::detail
