@@ -31,12 +31,18 @@ std::filesystem::path checkpoint_of(const BaseConfig& config) {
   return find_checkpoint(config.checkpoint == "best" ? run : run / "checkpoints" / config.checkpoint);
 }
 
+ExperimentConfig config_of(const BaseRecord& record) {
+  return read_config<ExperimentConfig>(parse_yaml(record.config_yaml, "config of the base " + record.run));
+}
+
 }  // namespace
+
+uint64_t seed_of(const BaseRecord& record) { return static_cast<uint64_t>(config_of(record).seed); }
 
 std::shared_ptr<Model> rebuild_base(std::span<const BaseRecord> records, at::Device device) {
   if (records.empty()) return nullptr;
   const auto& record = records.front();
-  const auto config = read_config<ExperimentConfig>(parse_yaml(record.config_yaml, "config of the base " + record.run));
+  const auto config = config_of(record);
   Stream init(static_cast<uint64_t>(config.seed), "init", at::kCPU);
   auto model = config.model.make(
       {.spec = record.data_spec, .init = init, .device = device, .base = rebuild_base(records.subspan(1), device)});

@@ -116,20 +116,31 @@ void check_same_field(const DataSpec& spec, const Base& base) {
                          shape_text(known->second.shape), "; take the base's data section"));
 }
 
-std::shared_ptr<Dataset> build_dataset(const ExperimentConfig& config, const Runtime& runtime) {
-  return config.data.make({.root = runtime.data_root, .seed = static_cast<uint64_t>(config.seed)});
+/// Splits follow the first stage's seed: with a second stage's own, rows that the base was trained on would be among its test
+/// rows.
+std::shared_ptr<Dataset> build_dataset(const ExperimentConfig& config, const Runtime& runtime,
+                                       const std::vector<BaseRecord>& bases) {
+  return config.data.make(
+      {.root = runtime.data_root, .seed = bases.empty() ? static_cast<uint64_t>(config.seed) : seed_of(bases.back())});
+}
+
+void warn_of_other_data(const Dataset& dataset, const std::vector<BaseRecord>& bases) {
+  if (bases.empty() || dataset.fingerprint() == bases.front().data_sha256) return;
+  log_warn(text("the data are not those that the base ", bases.front().run,
+                " was trained on: it may have seen rows that are validation or test rows here"));
 }
 
 }  // namespace
 
 Experiment build_experiment(const ExperimentConfig& config, const Runtime& runtime, DataUse use, const Checkpoint* continued) {
-  const auto dataset = build_dataset(config, runtime);
   const auto base = base_of(config, continued, runtime.device);
+  const auto dataset = build_dataset(config, runtime, base.records);
   check_same_field(dataset->spec(), base);
   Tensor training_mean;
   if (use == DataUse::load) {
     check_together(config, *dataset, base.model);
     dataset->load(runtime.device);
+    warn_of_other_data(*dataset, base.records);
     training_mean = dataset->training_mean();
   }
   auto experiment = build(config, runtime, dataset->spec(), training_mean, base.model);
@@ -149,7 +160,7 @@ OpenedRun open_run(const std::filesystem::path& run, const Runtime& runtime, Dat
   opened.checkpoint.load_model(*opened.experiment.model);
   opened.checkpoint.load_objective(*opened.experiment.objective);
   if (use == DataUse::load) {
-    const auto dataset = build_dataset(config, runtime);
+    const auto dataset = build_dataset(config, runtime, state.bases);
     dataset->load(runtime.device);
     if (dataset->fingerprint() != state.data_sha256) {
       log_warn(text("the data are not those that ", run.string(), " was trained on (SHA-256 ", state.data_sha256, ", now ",

@@ -21,6 +21,9 @@ Base load_base(const BaseConfig& config, at::Device device = at::kCPU);
 /// none.
 std::shared_ptr<Model> rebuild_base(std::span<const BaseRecord> records, at::Device device = at::kCPU);
 
+/// The seed of the run that a record tells of.
+uint64_t seed_of(const BaseRecord& record);
+
 /// Training rows as codes, encoded once, with the classes that the prior is conditioned on; validation rows with their codes
 /// beside all else. Test rows stay as they are: the model encodes them itself. Draws of dynamic binarisation are made once.
 std::shared_ptr<Dataset> encoded_set(std::shared_ptr<Dataset> dataset, CodePriorModel& model, at::Device device);
