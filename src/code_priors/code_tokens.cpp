@@ -73,4 +73,26 @@ CodeReadout::CodeReadout(int64_t V, int64_t width, Weight weight, Init start, St
   if (weight == Weight::own) weight_ = register_parameter("weight", own);
 }
 
+std::vector<std::shared_ptr<CodeReadout>> register_readouts(torch::nn::Module& parent, const CodeGrid& grid, int64_t width,
+                                                            CodeReadout::Weight weight, Init start, Stream& init) {
+  std::vector<std::shared_ptr<CodeReadout>> readouts;
+  for (int64_t g = 0; g < grid.groups; ++g) {
+    readouts.push_back(std::make_shared<CodeReadout>(grid.vocabulary, width, weight, start, init));
+  }
+  register_list(parent, "output", readouts);
+  return readouts;
+}
+
+Tensor read_out(const std::vector<std::shared_ptr<CodeReadout>>& readouts, const Tensor& features, Arithmetic& arithmetic,
+                const CodeTokens* tied) {
+  const auto G = static_cast<int64_t>(readouts.size());
+  const auto groups = features.unflatten(1, {-1, G});
+  std::vector<Tensor> logits;
+  for (int64_t g = 0; g < G; ++g) {
+    const auto& readout = *readouts[static_cast<size_t>(g)];
+    logits.push_back(readout.forward(groups.select(2, g), arithmetic, tied ? tied->table(g) : Tensor()));
+  }
+  return G == 1 ? logits[0] : at::stack(logits, 2).flatten(1, 2);
+}
+
 }  // namespace elbo::detail

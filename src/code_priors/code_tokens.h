@@ -59,4 +59,11 @@ class CodeReadout final : public torch::nn::Module {
   Tensor weight_, bias_;
 };
 
+/// One a group, registered as output.N.
+std::vector<std::shared_ptr<CodeReadout>> register_readouts(torch::nn::Module& parent, const CodeGrid& grid, int64_t width,
+                                                            CodeReadout::Weight weight, Init start, Stream& init);
+/// Each position by its group's; `tied` where their weights are its tables. Shapes: [B, T, width] -> [B, T, V].
+Tensor read_out(const std::vector<std::shared_ptr<CodeReadout>>& readouts, const Tensor& features, Arithmetic& arithmetic,
+                const CodeTokens* tied = nullptr);
+
 }  // namespace elbo::detail

@@ -27,23 +27,16 @@ class TransformerPrior final : public AutoregressiveCodePrior {
                                                                                                         .init = config.init},
                                                                                context.init));
     const auto weight = config.tied ? CodeReadout::Weight::told : CodeReadout::Weight::own;
-    for (int64_t g = 0; g < grid_.groups; ++g) {
-      outputs_.push_back(std::make_shared<CodeReadout>(grid_.vocabulary, width, weight, config.init, context.init));
-    }
-    register_list(*this, "output", outputs_);
+    outputs_ = detail::register_readouts(*this, grid_, width, weight, config.init, context.init);
   }
 
   Tensor logits(const Tensor& codes, const CodeCondition& condition, Arithmetic& arithmetic, Step* step) override {
-    const auto B = codes.size(0), G = grid_.groups;
+    const auto B = codes.size(0);
     const auto earlier = tokens_->of_codes(codes).narrow(1, 0, tokens_->num_positions() - 1);
     const auto known = at::cat({tokens_->of_class(B, condition).unsqueeze(1), earlier}, 1);
     const auto h = detail::with_dropout(known + tokens_->of_places(B, condition, arithmetic), config_.dropout, step);
     const auto features = stack_->forward(h, arithmetic, step);
-    if (G == 1) return output(0, features, arithmetic);
-    const auto groups = features.unflatten(1, {-1, G});
-    std::vector<Tensor> logits;
-    for (int64_t g = 0; g < G; ++g) logits.push_back(output(g, groups.select(2, g), arithmetic));
-    return at::stack(logits, 2).flatten(1, 2);
+    return detail::read_out(outputs_, features, arithmetic, config_.tied ? tokens_.get() : nullptr);
   }
 
   std::unique_ptr<CodeDecoding> start(int64_t B, const CodeCondition& condition, Arithmetic& arithmetic) override;
