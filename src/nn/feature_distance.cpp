@@ -16,6 +16,9 @@ class RandomFeatures {
  public:
   std::vector<Tensor> operator()(const Tensor& x) {
     if (convs_.empty()) build(x);
+    if (convs_.front()->bias().device() != x.device()) {
+      for (const auto& conv : convs_) conv->to(x.device());
+    }
     std::vector<Tensor> maps;
     auto h = x;
     for (const auto& conv : convs_) maps.push_back(h = torch::relu(conv->forward(h)));
@@ -36,7 +39,6 @@ class RandomFeatures {
                                  .padding = 1,
                                  .init = WeightInit::he_normal};
       convs_.push_back(std::make_shared<Layer>(options, init));
-      convs_.back()->to(x.device());
       for (auto& parameter : convs_.back()->parameters()) parameter.requires_grad_(false);
       from = to;
     }
