@@ -52,8 +52,10 @@ class Telbo final : public Objective {
       };
     };
     Phase joint_phase{.name = "joint", .parameters = rest, .losses = routed(&Telbo::joint, rest)};
-    Phase encoder_phase{.name = "encoders", .parameters = own, .losses = routed(&Telbo::encoders_alone, own)};
-    if (config_.stage == TelboStage::two) joint_phase.until_step = encoder_phase.from_step = config_.switch_step;
+    const bool joint_is_off = config_.stage == TelboStage::two;  // where it is on, its own phase reports J
+    Phase encoder_phase{
+        .name = "encoders", .parameters = own, .losses = routed(joint_is_off ? &Telbo::encoders_alone : &Telbo::encoders, own)};
+    if (joint_is_off) joint_phase.until_step = encoder_phase.from_step = config_.switch_step;
     return {joint_phase, encoder_phase};
   }
 
