@@ -45,7 +45,7 @@ std::vector<Tensor> register_tables(torch::nn::Module& parent, const std::string
                                     int64_t width, Stream& init) {
   torch::nn::ParameterList list;
   const double scale = 1 / std::sqrt(static_cast<double>(grid.groups));
-  for (int64_t g = 0; g < groups; ++g) list->append(normal_table(grid.vocabulary, width, scale, init));
+  for (int64_t g = 0; g < groups; ++g) list->append(normal_table(grid.vocabulary, width, scale, init).requires_grad_());
   parent.register_module(name, list);
   return list->parameters();
 }

@@ -3,6 +3,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 
+#include "elbo/base/error.h"
 #include "place_prior.h"
 
 namespace elbo {
@@ -158,6 +159,10 @@ class PixelSnailNetwork final : public detail::PlaceNetwork {
 }  // namespace
 
 std::shared_ptr<AutoregressiveCodePrior> make_pixel_snail(const PixelSnailConfig& config, const CodePriorContext& context) {
+  if (config.attention && (config.width % 2 != 0 || config.width / 2 % config.heads != 0)) {
+    throw ConfigError("pixel_snail: heads must divide half of width " + std::to_string(config.width) + ", got " +
+                      std::to_string(config.heads));
+  }
   return detail::make_place_prior({.name = "pixel_snail",
                                    .summary = "pixel_snail " + std::to_string(config.blocks) + " x " +
                                               std::to_string(config.layers) + " x " + std::to_string(config.width),
