@@ -6,20 +6,13 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
+#include "elbo/math/blocks.h"
 
 namespace elbo {
 namespace {
 
 /// ceil of a product such as 20 * (1 - 0.05), which rounding may leave a little above 19.
 int64_t rank_of(double product) { return static_cast<int64_t>(std::ceil(product - 1e-9 * std::max(1.0, product))); }
-
-int64_t num_blocks(int64_t extent, int64_t side) { return (extent + side - 1) / side; }
-
-/// Extents of a block: no more than the map's.
-Shape block_extents(at::IntArrayRef map, int64_t block) {
-  if (block == 0) return {map[0], map[1]};
-  return {std::min(block, map[0]), std::min(block, map[1])};
-}
 
 Tensor as_images(const Tensor& rows) {
   switch (rows.dim()) {
@@ -33,21 +26,6 @@ Tensor as_images(const Tensor& rows) {
       throw ShapeError("conformal blocks: got rows of shape " + shape_text(rows.sizes()) +
                        ", expected [B, C, H, W], [B, H, W] or [B, W]");
   }
-}
-
-/// The numbers of each block, `fill` where the map ends within one. Shapes: [B, C, H, W] -> [B, h, w, C * block * block].
-Tensor in_blocks(const Tensor& maps, int64_t block, double fill) {
-  const auto extents = block_extents(maps.sizes().slice(2), block);
-  const auto B = maps.size(0), C = maps.size(1), H = maps.size(2), W = maps.size(3);
-  const auto h = num_blocks(H, extents[0]), w = num_blocks(W, extents[1]);
-  const auto padded = torch::constant_pad_nd(maps, {0, w * extents[1] - W, 0, h * extents[0] - H}, fill);
-  return padded.view({B, C, h, extents[0], w, extents[1]}).permute({0, 2, 4, 1, 3, 5}).reshape({B, h, w, -1});
-}
-
-/// A number for each block at each of its places. Shapes: [h, w] -> [H, W].
-Tensor over_places(const Tensor& blocks, const Shape& map, int64_t block) {
-  const auto extents = block_extents(map, block);
-  return blocks.repeat_interleave(extents[0], 0).repeat_interleave(extents[1], 1).narrow(0, 0, map[0]).narrow(1, 0, map[1]);
 }
 
 double log_choose_beta(double n, double k, double a, double b) {
@@ -93,7 +71,7 @@ Tensor BlockConformal::scores(const Tensor& errors) const {
   } else {
     // Padding sorts last, so that a block's own numbers keep their ranks.
     const auto sorted = std::get<0>(in_blocks(errors, options_.block, std::numeric_limits<double>::infinity()).sort(-1));
-    const auto sizes = in_blocks(torch::ones_like(errors[0]).unsqueeze(0), options_.block, 0).sum(-1).to(torch::kDouble);
+    const auto sizes = block_sizes(errors.sizes().slice(1), options_.block).to(errors.device()).unsqueeze(0);
     const auto ranks = (sizes * (1 - options_.inner_alpha) - 1e-9 * sizes).ceil().to(torch::kLong).clamp_min(1) - 1;
     found = sorted.gather(-1, ranks.expand({errors.size(0), -1, -1}).unsqueeze(-1)).squeeze(-1);
   }
@@ -131,7 +109,7 @@ const Tensor& BlockConformal::thresholds() const {
 
 Tensor BlockConformal::half_widths() const {
   const auto& found = thresholds();
-  return over_places(found * scale_of(found), {shape_[1], shape_[2]}, options_.block);
+  return over_places(found * scale_of(found), shape_[1], shape_[2], options_.block);
 }
 
 double BlockConformal::width() const { return 2 * half_widths().mean().item<double>(); }
@@ -155,8 +133,7 @@ BlockCoverage BlockConformal::coverage(const Tensor& errors) const {
 
 Tensor block_means(const Tensor& errors, int64_t block) {
   const auto maps = as_images(errors).to(torch::kDouble);
-  const auto sums = in_blocks(maps, block, 0).sum(-1).mean(0);
-  return sums / in_blocks(torch::ones_like(maps[0]).unsqueeze(0), block, 0).sum(-1)[0];
+  return in_blocks(maps, block, 0).sum(-1).mean(0) / block_sizes(maps.sizes().slice(1), block).to(maps.device());
 }
 
 CoverageBand coverage_band(int64_t num_calibration, int64_t num_new, double alpha, double probability) {
