@@ -52,7 +52,7 @@ class SoftEma final : public Quantizer, public CouplesBatch {
     const auto choice = (-squared_distances(rows) / temperature_.tensor()).softmax(1);  // [N, V]
     const auto present = mask.defined() ? mask.reshape({-1, 1}).to(choice.scalar_type()) : Tensor();
     keep((present.defined() ? choice * present : choice).detach(), rows.detach(), step);
-    const auto value = torch::mm(choice, codes_).view(counted.sizes()).detach();
+    const auto value = torch::mm(choice, codes_.to(choice.scalar_type())).view(counted.sizes()).detach();
     Quantization result{.value = fill_left_out(pass_gradient(counted, value, GradientEstimator::straight_through), mask, 0),
                         .indices = indices,
                         .readings = {{"temperature", temperature_.tensor()}}};
