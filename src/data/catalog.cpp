@@ -4,6 +4,7 @@
 #include "elbo/data/idx_sets.h"
 #include "elbo/data/image_folder.h"
 #include "elbo/data/npz_set.h"
+#include "elbo/data/ocean_floor.h"
 #include "elbo/data/paired_set.h"
 #include "elbo/data/poly.h"
 #include "elbo/data/polymnist.h"
@@ -22,6 +23,7 @@ Catalog<Dataset, const DataContext&>& datasets() {
           .add("image_folder", "a folder of PNG and JPEG images of your own", make_image_folder)
           .add("mnist", "LeCun et al. 1998", make_mnist)
           .add("npz", "an NPZ archive of your own", make_npz)
+          .add("ocean_floor", "after Minoza 2025 (arXiv:2504.14372): made-up sea floors, coarse and fine", make_ocean_floor)
           .add("paired", "a manifest of paired files and values of your own", make_paired)
           .add("poly", "the recipe of Sutter et al. 2021 (arXiv:2105.02470) on other images and backgrounds", make_poly)
           .add("polymnist", "Sutter et al. 2021 (arXiv:2105.02470), files of your own", make_polymnist)

@@ -8,6 +8,7 @@
 #include "elbo/evaluation/code_rate.h"
 #include "elbo/evaluation/codebook.h"
 #include "elbo/evaluation/coherence.h"
+#include "elbo/evaluation/conformal.h"
 #include "elbo/evaluation/frechet.h"
 #include "elbo/evaluation/latent_classification.h"
 #include "elbo/evaluation/likelihood.h"
@@ -49,6 +50,8 @@ Catalog<Metric>& metrics() {
           .add("code_rate", "bits of an example's codes under the model's prior", make_code_rate_metric)
           .add("codebook", "use of the codes over a split, quantisation error, rates", make_codebook_metric)
           .add("coherence", "Shi et al. 2019, section 4.1, by our own classifiers", make_coherence_metric)
+          .add("conformal", "Lei et al. 2018 (arXiv:1604.04173): intervals of blocks, their coverage and width",
+               make_conformal_metric)
           .add("elbo", "Kingma & Welling 2014, eq. 7", make_elbo_metric)
           .add("frechet_classifier", "Heusel et al. 2017, eq. 6, in features of our own classifiers: no FID",
                make_frechet_classifier_metric)
@@ -63,14 +66,17 @@ Catalog<Metric>& metrics() {
 }
 
 std::vector<std::string> default_metrics(const Model& model, const DataSpec& spec) {
-  if (!dynamic_cast<const Quantized*>(&model)) return {"elbo"};
-  std::vector<std::string> names = {"bound", "codebook"};
+  const auto* reconstructs = dynamic_cast<const Reconstructs*>(&model);
+  const bool quantized = dynamic_cast<const Quantized*>(&model);
+  if (!quantized && (!reconstructs || dynamic_cast<const Variational*>(&model))) return {"elbo"};
+  std::vector<std::string> names = {"bound"};
+  if (quantized) names.emplace_back("codebook");
   if (dynamic_cast<const CodePriorModel*>(&model)) names = {"bound", "code_rate", "codebook"};
-  const auto found = spec.find("x");
+  const auto found = spec.find(reconstructs ? reconstructs->reconstructed_field() : "x");
   if (found == spec.end()) return names;
   const auto& x = found->second;
-  if (x.levels >= 2 || x.kind == ValueKind::binary) names.emplace_back("bits_per_dim");
-  if (!dynamic_cast<const Reconstructs*>(&model)) return names;
+  if (quantized && found->first == "x" && (x.levels >= 2 || x.kind == ValueKind::binary)) names.emplace_back("bits_per_dim");
+  if (!reconstructs) return names;
   names.emplace_back("reconstruction_error");
   if (x.kind != ValueKind::binary && x.kind != ValueKind::unit) return names;
   names.emplace_back("psnr");

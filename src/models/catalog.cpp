@@ -1,3 +1,4 @@
+#include "elbo/models/asymmetric_vae.h"
 #include "elbo/models/code_prior.h"
 #include "elbo/models/conditional_vae.h"
 #include "elbo/models/model.h"
@@ -10,6 +11,7 @@ namespace elbo {
 
 Catalog<Model, const ModelContext&>& models() {
   static auto catalog = Catalog<Model, const ModelContext&>("model")
+                            .add("asymmetric_vae", "Yu et al. 2025 (arXiv:2509.24142)", make_asymmetric_vae)
                             .add("code_prior", "van den Oord et al. 2017, section 3.3", make_code_prior)
                             .add("conditional_vae", "Sohn et al. 2015 (NeurIPS)", make_conditional_vae)
                             .add("multimodal_vae", "Wu & Goodman 2018 (arXiv:1802.05335); Sutter et al. 2021 (arXiv:2105.02470)",

@@ -141,13 +141,16 @@ class ResnetDecoder final : public Decoder {
     output_ = register_module("output", conv(config, {.from = from, .to = output_shape_[0]}, Bias::yes, context.init));
   }
 
-  Tensor forward(const Tensor& z) override {
+  Tensor forward(const Tensor& z) override { return output(features(z)); }
+  Tensor output(const Tensor& features) override { return output_->forward(features); }
+  Tensor features(const Tensor& z) override {
     check_shape(z, {kAnyExtent, latent_size_}, "input of the resnet decoder");
     auto h = layers_[0]->forward(z, config_.activation);
     h = layers_[1]->forward(h).reshape(joined({z.size(0)}, inner_));  // the first block activates it
     for (const auto& block : blocks_) h = block->forward(h);
-    return output_->forward(activate(norm_->forward(h), config_.activation));
+    return activate(norm_->forward(h), config_.activation);
   }
+  int64_t feature_channels() const override { return config_.channels.front(); }
   std::string summary() const override {
     std::string words = std::to_string(latent_size_) + "-" + std::to_string(config_.hidden) + "-" + detail::image_text(inner_);
     for (auto channels = config_.channels.rbegin(); channels != config_.channels.rend(); ++channels) {

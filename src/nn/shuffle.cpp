@@ -32,4 +32,10 @@ Tensor repeat_shuffle(const Tensor& x, int64_t channels) {
   return torch::pixel_shuffle(x.repeat_interleave(kSquare * channels / x.size(1), 1), kFactor);
 }
 
+Tensor shuffle_repeat(const Tensor& x) {
+  check_map(x, x.dim() == 4 ? x.size(1) : 0, x.dim() == 4 && x.size(1) % kSquare == 0, "shuffle_repeat",
+            "[B, C, H, W] with C a multiple of 4");
+  return torch::pixel_shuffle(x, kFactor).repeat_interleave(kSquare, 1);
+}
+
 }  // namespace elbo

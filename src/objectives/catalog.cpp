@@ -1,3 +1,4 @@
+#include "elbo/objectives/block_uncertainty.h"
 #include "elbo/objectives/capacity.h"
 #include "elbo/objectives/ciwae.h"
 #include "elbo/objectives/dmvae.h"
@@ -7,6 +8,7 @@
 #include "elbo/objectives/hybrid.h"
 #include "elbo/objectives/iwae.h"
 #include "elbo/objectives/jmvae.h"
+#include "elbo/objectives/lower_bound_guided.h"
 #include "elbo/objectives/miwae.h"
 #include "elbo/objectives/mm_jsd.h"
 #include "elbo/objectives/mmvae_plus.h"
@@ -24,6 +26,8 @@ Catalog<Objective, Model&, const ObjectiveContext&>& objectives() {
   static auto catalog =
       Catalog<Objective, Model&, const ObjectiveContext&>("objective")
           .add<BetaVaeConfig>("beta_vae", "Higgins et al. 2017, eq. 4", on_variational(make_beta_vae))
+          .add<BlockUncertaintyConfig>("block_uncertainty", "Minoza 2025 (arXiv:2504.14372), section 3",
+                                       on_quantized(make_block_uncertainty))
           .add<CapacityConfig>("capacity", "Burgess et al. 2018, eq. 8", on_variational(make_capacity))
           .add<CiwaeConfig>("ciwae", "Rainforth et al. 2018, combination (CIWAE)", on_variational(make_ciwae))
           .add<DmvaeConfig>("dmvae", "Lee & Pavlovic 2021 (arXiv:2012.13024), eq. 6", on_multimodal(make_dmvae))
@@ -34,6 +38,11 @@ Catalog<Objective, Model&, const ObjectiveContext&>& objectives() {
           .add<HybridConfig>("hybrid", "Sohn et al. 2015, eq. 7", on_variational(make_hybrid))
           .add<IwaeConfig>("iwae", "Burda et al. 2016, eq. 8", on_variational(make_iwae))
           .add<JmvaeConfig>("jmvae", "Suzuki et al. 2016 (arXiv:1611.01891), eq. 5", on_multimodal(make_jmvae))
+          .add<LowerBoundGuidedConfig>("lower_bound_guided", "Yu et al. 2025 (arXiv:2509.24142)",
+                                       [](const LowerBoundGuidedConfig& config, Model& model, const ObjectiveContext& context) {
+                                         return make_lower_bound_guided(
+                                             config, as_family<AsymmetricVae>(model, "asymmetric", context), context);
+                                       })
           .add<MiwaeConfig>("miwae", "Rainforth et al. 2018, multiply (MIWAE)", on_variational(make_miwae))
           .add<MmJsdConfig>("mm_jsd", "Sutter et al. 2020 (arXiv:2006.08242), eq. 7", on_multimodal(make_mm_jsd))
           .add<MmvaePlusConfig>("mmvae_plus", "Palumbo et al. 2023 (ICLR), eq. 6", on_multimodal(make_mmvae_plus))

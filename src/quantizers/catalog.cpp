@@ -12,6 +12,7 @@
 #include "elbo/quantizers/quantizer.h"
 #include "elbo/quantizers/residual.h"
 #include "elbo/quantizers/sim_vq.h"
+#include "elbo/quantizers/soft_ema.h"
 #include "elbo/quantizers/vaevq.h"
 #include "elbo/quantizers/vq.h"
 
@@ -33,6 +34,7 @@ Catalog<Quantizer, const QuantizerContext&>& quantizers() {
           .add<ProductConfig>("product", "Jegou et al. 2011, section II-B", make_product)
           .add<ResidualConfig>("residual", "Zeghidour et al. 2021, section III-C; Lee et al. 2022", make_residual)
           .add<SimVqConfig>("sim_vq", "Zhu et al. 2024, section 3.2", make_sim_vq)
+          .add<SoftEmaConfig>("soft_ema", "Minoza 2025 (arXiv:2504.14372), published code", make_soft_ema)
           .add<VaevqConfig>("vaevq", "Yang et al. 2025", make_vaevq)
           .add<VqConfig>("vq", "van den Oord et al. 2017, eqs. 1 to 3", make_vq);
   return catalog;

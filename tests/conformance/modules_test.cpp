@@ -323,6 +323,7 @@ Trained model_for(const std::string& objective) {
                    .settings = "{modalities: {x: {}, label: {likelihood: {type: categorical}}}, " + rest + "}"};
   };
   static const std::map<std::string, Trained> others = {
+      {"block_uncertainty", {.model = "vq_vae", .settings = settings("model/vq_vae")}},
       {"dmvae", multimodal("aggregation: {type: poe}, private_size: 2")},
       {"dual_branch", multimodal("aggregation: {type: poe}, private_size: 2")},
       {"jmvae", multimodal("aggregation: {type: joint}")},

@@ -52,4 +52,21 @@ TEST(Shuffle, RefusesWhatDoesNotDivide) {
   EXPECT_EQ(message([] { repeat_shuffle(torch::zeros({3, 4, 4}), 2); }).find("repeat_shuffle: "), 0u);
 }
 
+// The two heads that enlarge features: Yu et al. 2025.
+TEST(Shuffle, RepeatingFourTimesThenSpreadingIsTheNearestNeighbour) {
+  const auto x = wavy({2, 3, 4, 5});
+  expect_equal(repeat_shuffle(x, 3), torch::upsample_nearest2d(x, {8, 10}));
+}
+
+TEST(Shuffle, SpreadingThenRepeatingGivesFourCopiesOfFourTimesTheEnergy) {
+  const auto x = wavy({2, 8, 3, 5});
+  const auto y = shuffle_repeat(x);
+  EXPECT_EQ(y.sizes(), (Shape{2, 8, 6, 10}));
+  const auto groups = y.unflatten(1, Shape{2, 4});
+  for (int64_t copy = 1; copy < 4; ++copy) expect_equal(groups.select(2, copy), groups.select(2, 0));
+  expect_equal(groups.select(2, 0), torch::pixel_shuffle(x, 2));
+  EXPECT_NEAR(y.square().sum().item<double>(), 4 * x.square().sum().item<double>(), 1e-9);
+  EXPECT_THROW(shuffle_repeat(torch::zeros({1, 6, 2, 2})), ShapeError);
+}
+
 }  // namespace elbo::shuffle_test

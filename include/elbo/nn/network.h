@@ -33,8 +33,15 @@ class Decoder : public torch::nn::Module {
   /// The bias of the last layer, so that a model can start at the data's mean; undefined when there is none.
   /// One number an output element ([C*H*W]) or, of a convolution, a channel ([C]): set_output_bias() takes care of both.
   virtual Tensor output_bias() = 0;
-  /// The trained weight of the last layer, where losses that pull at the whole network are compared; undefined when there is none.
+  /// The trained weight of the last layer, where losses that pull at the whole network are compared; undefined when there is
+  /// none.
   virtual Tensor output_weight() { return {}; }
+  /// What the last layer reads, where that is a map as high and wide as the output: [N, feature_channels(), H, W]; undefined, of
+  /// 0 channels, when there is none.
+  virtual Tensor features(const Tensor& /*z*/) { return {}; }
+  virtual int64_t feature_channels() const { return 0; }
+  /// The last layer alone, on features of any height and width.
+  virtual Tensor output(const Tensor& /*features*/) { return {}; }
 };
 
 /// Writes a bias of one example's parameter shape ([C, H, W] or [D]) into the decoder's last layer; a layer that has one bias

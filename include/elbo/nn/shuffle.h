@@ -15,4 +15,10 @@ Tensor unshuffle_average(const Tensor& x, int64_t channels);
 /// Shapes: [B, C, H, W] -> [B, channels, 2H, 2W]. Throws: ShapeError unless C divides 4 channels.
 Tensor repeat_shuffle(const Tensor& x, int64_t channels);
 
+// Heads of a decoder whose output is twice as high and wide as its features: Yu et al. 2025 (arXiv:2509.24142).
+
+/// Squares of channels are spread over 2x2 squares of places, then each channel is repeated, so that there are as many as before.
+/// Shapes: [B, C, H, W] -> [B, C, 2H, 2W]. Throws: ShapeError unless C is a multiple of 4.
+Tensor shuffle_repeat(const Tensor& x);
+
 }  // namespace elbo
