@@ -6,6 +6,7 @@
 #include "elbo/quantizers/gumbel.h"
 #include "elbo/quantizers/lattice.h"
 #include "elbo/quantizers/lfq.h"
+#include "elbo/quantizers/mcquic.h"
 #include "elbo/quantizers/multi_group.h"
 #include "elbo/quantizers/optvq.h"
 #include "elbo/quantizers/product.h"
@@ -29,6 +30,7 @@ Catalog<Quantizer, const QuantizerContext&>& quantizers() {
           .add<GumbelConfig>("gumbel", "Jang et al. 2017; Ramesh et al. 2021, section 2.1", make_gumbel)
           .add<LatticeConfig>("lattice", "Khalil et al. 2023, section 3", make_lattice)
           .add<LfqConfig>("lfq", "Yu et al. 2024, section 3.2", make_lfq)
+          .add<McquicQuantizerConfig>("mcquic", "Zhu et al. 2022 (arXiv:2203.10897), section 3", make_mcquic_quantizer)
           .add<MultiGroupConfig>("multi_group", "Jia et al. 2025, section 3", make_multi_group)
           .add<OptvqConfig>("optvq", "Zhang et al. 2024, section 3", make_optvq)
           .add<ProductConfig>("product", "Jegou et al. 2011, section II-B", make_product)

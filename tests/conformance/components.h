@@ -35,6 +35,8 @@ inline std::string settings(const std::string& component) {
       {"data/shapes_paths", "{rows: 60, size: 16}"},
       {"data/table", "{path: x.csv, columns: [{name: a}, {name: b, type: category}, {name: c, type: count}], label: d}"},
       {"model/code_prior", "{prior: {type: transformer, width: 8, layers: 1, heads: 2}, condition: label}"},
+      {"model/mcquic", R"({channels: 8, halvings: 0, levels: [{quantizer: {type: mcquic, codes: 12, code_size: 8}},
+                                                              {quantizer: {type: mcquic, codes: 8, code_size: 8}}]})"},
       {"model/multimodal_vae", "{modalities: {x: {}, label: {likelihood: {type: categorical}}}}"},
       {"model/vq_vae", R"({encoder: {type: residual_conv, channels: [6, 8], residual_blocks: 1, residual_channels: 4},
                            decoder: {type: residual_conv, channels: [6, 8], residual_blocks: 1, residual_channels: 4},
@@ -50,6 +52,7 @@ inline std::string settings(const std::string& component) {
       {"prior/laplace", "{learn_scale: false}"},                             // its scales start the same for every seed
       {"prior/normal", "{spread: 0.5}"},                                     // the same for every seed without
       {"quantizer/gaussian_quant", "{codes: 64, code_size: 4, groups: 2}"},  // smaller than the defaults, to be quick
+      {"quantizer/mcquic", "{codes: 16, code_size: 6}"},
       {"quantizer/multi_group", "{codes: 64, code_size: 4}"},
       {"quantizer/product", "{groups: 2, quantizer: {type: ema, codes: 16, code_size: 4}}"},
       {"quantizer/residual", "{levels: 2, quantizer: {type: ema, codes: 16, code_size: 4}}"},

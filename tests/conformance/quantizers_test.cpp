@@ -312,6 +312,7 @@ const std::vector<QuantizerProperty>& quantizer_properties() {
         {"fsq", "the bound is differentiated, fsq_test"},
         {"gaussian_quant", "the draw of a posterior, gaussian_quant_test"},
         {"gumbel", "the relaxed draw, gumbel_test"},
+        {"mcquic", "the relaxed draw, mcquic_test"},
         {"multi_group", "the normalisation is differentiated, multi_group_test"},
         {"vaevq", "its code gets gradient too, vaevq_test"}}},
       {"U6 separate terms", terms_overlap},
