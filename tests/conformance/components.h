@@ -24,6 +24,10 @@ inline const std::map<std::string, std::string>& exempt() {
 /// What a component can't do without, as YAML; every other one is built from its defaults.
 inline std::string settings(const std::string& component) {
   static const std::map<std::string, std::string> needed = {
+      {"code_prior/gated_pixel_cnn", "{width: 8, layers: 1}"},
+      {"code_prior/masked_transformer", "{width: 8, layers: 1, heads: 2}"},
+      {"code_prior/pixel_cnn", "{width: 8, layers: 1}"},
+      {"code_prior/pixel_snail", "{width: 8, blocks: 1, layers: 1, heads: 2}"},
       {"code_prior/transformer", "{width: 8, layers: 1, heads: 2}"},
       {"data/idx", "{images: x.idx, labels: y.idx}"},
       {"data/image_folder", "{path: images, size: 6, labels: folders}"},
