@@ -9,7 +9,7 @@
 namespace elbo {
 
 // Parts of the networks of learnt image codecs. Source: Cheng et al. 2020 (arXiv:2001.01568), figure 4, as CompressAI builds
-// them.
+// them. Differs: LeakyReLU everywhere, which leaves no unit without a gradient.
 
 /// From map to map. Shapes: [N, C, H, W] -> [N, C', H', W'].
 class MapBlock : public torch::nn::Module {
