@@ -5,6 +5,7 @@
 #include "elbo/models/vq_vae.h"
 #include "elbo/nn/residual_conv.h"
 #include "elbo/quantizers/ema.h"
+#include "elbo/training/check.h"
 #include "training/fakes.h"
 
 using namespace elbo;
@@ -61,6 +62,7 @@ struct Adversarial {
 
 TEST(VqganTraining, TheCriticStartsAtItsStep) {
   Adversarial training;
+  EXPECT_EQ(batch_coupling(*training.model, *training.objective), "the objective");  // its critic normalises over the batch
   const auto at_start = training.critic_weight();
   const auto statistics = [&] { return training.objective->named_buffers()["critic.norms.0.running_mean"].clone(); };
   Trainer trainer(training.parts());
