@@ -31,7 +31,6 @@ std::function<void(std::string_view, int64_t)> phase_bars(int64_t total) {
     if (*current != phase) {
       *current = phase;
       *bar = std::make_unique<Progress>(*current, total, "img");
-      (*bar)->update(0);
     }
     (*bar)->update(done);
     if (done < total) return;
@@ -103,8 +102,8 @@ int run_compress(const std::vector<std::string>& words) {
     write_atomically(out, bytes);
   }
   if (json) write_output(*json, json_of(compressed.report, opened, codec).dump(2) + "\n");
-  const auto heading = text(count_of(input.count, "image"), " of ", shape_text(codec.x().shape), " in ",
-                            out == "-" ? "standard output" : out, ", ", codec.codes_per_image(), " codes each\n");
+  const auto heading = text(count_of(input.count, "image"), " in ", out == "-" ? "standard output" : out, ", ",
+                            codec.codes_per_image(), " codes each\n");
   (out == "-" || json == "-" ? std::cerr : std::cout) << heading << to_text(compressed.report);
   return 0;
 }

@@ -69,6 +69,7 @@ class FileWriter {
     const auto coder = coder_of(prior);
     std::vector<std::vector<uint8_t>> streams;
     StreamBits bits;
+    if (options_.progress) options_.progress("code", 0);
     for (int64_t first = 0; first < header_.num_images; first += header_.images_per_stream) {
       const auto count = std::min(header_.images_per_stream, header_.num_images - first);
       std::vector<Tensor> part;
@@ -139,6 +140,7 @@ Compressed compress_images(Codec& codec, const ImageRows& rows, int64_t num_imag
   bool has_psnr = kind == ValueKind::unit || kind == ValueKind::binary;
   std::vector<std::vector<Tensor>> parts(codec.alphabets().size());
   double decibels = 0;
+  if (options.progress) options.progress("encode", 0);
   for (int64_t first = 0; first < num_images; first += codec.images_at_once()) {
     const auto count = std::min(codec.images_at_once(), num_images - first);
     const auto x = rows(first, count).cpu();

@@ -189,13 +189,14 @@ TEST(Codec, ImagesAreTheModelsOwn) {
     asked += count;
     return x.narrow(0, first, count);
   };
-  const auto coded = compress_images(
-      *bed.codec, rows, 9,
-      {.names = {"1", "2", "3", "4", "5", "6", "7", "8", "ä.png"}, .progress = [&](std::string_view phase, int64_t done) {
-         if (done == 9 && (phases.empty() || phases.back() != phase)) phases.emplace_back(phase);
-       }});
+  const auto coded = compress_images(*bed.codec, rows, 9,
+                                     {.prior = CodingPrior::uniform,
+                                      .names = {"1", "2", "3", "4", "5", "6", "7", "8", "ä.png"},
+                                      .progress = [&](std::string_view phase, int64_t done) {
+                                        phases.push_back(std::string(phase) + " " + std::to_string(done));
+                                      }});
   EXPECT_EQ(asked, 9);
-  EXPECT_EQ(phases, (std::vector<std::string>{"encode", "code"}));
+  EXPECT_EQ(phases, (std::vector<std::string>{"encode 0", "encode 9", "code 0", "code 9"}));
   EXPECT_EQ(CodeFile(coded.bytes, "f").header().names.back(), "ä.png");
   const auto codes = bed.model.codes({.fields = {{"x", {.value = x}}}, .index = torch::arange(9)});
   const auto decoded = bed.codec->decode(read_back(*bed.codec, coded.bytes));

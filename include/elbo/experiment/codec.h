@@ -75,7 +75,7 @@ struct CompressOptions {
   /// 0: up to 256, fewer of large images. Each stream is decoded by itself, all its images at once.
   int64_t images_per_stream = 0;
   std::vector<std::string> names = {};  // one an image, or none
-  /// How many images a phase ("encode", "code") has done.
+  /// How many images a phase ("encode", "code") has done, 0 at its start.
   std::function<void(std::string_view phase, int64_t done)> progress = {};
 };
 
