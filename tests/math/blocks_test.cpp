@@ -1,8 +1,6 @@
 #include "elbo/math/blocks.h"
 
-#include "elbo/base/error.h"
 #include "elbo/math/structural_similarity.h"
-#include "support/gradients.h"
 #include "support/tensors.h"
 
 namespace elbo::blocks_test {
