@@ -1,5 +1,8 @@
 #include <algorithm>
 #include <cmath>
+#include <deque>
+#include <map>
+#include <vector>
 
 #include "elbo/math/arithmetic.h"
 
@@ -64,17 +67,61 @@ Tensor square_root(const Tensor& x) {
   return root;
 }
 
+/// A weight's rows, a part of the columns at a time.
+std::vector<Gridded> rounded_weight(const Tensor& weight) {
+  const auto rows = weight.to(at::kDouble);
+  std::vector<Gridded> parts;
+  for (int64_t from = 0; from < rows.size(-1); from += kLongestSum) {
+    parts.push_back(by_row(rows.narrow(-1, from, std::min(kLongestSum, rows.size(-1) - from))));
+  }
+  return parts;
+}
+
+/// Rounded weights by the memory that they lie in, which is kept so that no other tensor comes to lie there. Weights that are
+/// made anew at each call would only fill it, so the oldest leave.
+class RoundedWeights {
+ public:
+  const std::vector<Gridded>& of(const Tensor& weight) {
+    constexpr size_t kWeights = 1024;
+    const auto same = [&](const Known& known) {
+      return known.weight.const_data_ptr() == weight.const_data_ptr() && known.weight.sizes() == weight.sizes() &&
+             known.weight.strides() == weight.strides() && known.weight.scalar_type() == weight.scalar_type();
+    };
+    auto& found = known_[weight.const_data_ptr()];
+    if (const auto at = std::find_if(found.begin(), found.end(), same); at != found.end()) return at->parts;
+    if (order_.size() == kWeights) {
+      known_.erase(order_.front());
+      order_.pop_front();
+    }
+    order_.push_back(weight.const_data_ptr());
+    return known_[weight.const_data_ptr()].emplace_back(Known{weight.detach(), rounded_weight(weight)}).parts;
+  }
+
+ private:
+  struct Known {
+    Tensor weight;
+    std::vector<Gridded> parts;
+  };
+  std::map<const void*, std::vector<Known>> known_;
+  std::deque<const void*> order_;
+};
+
 class ExactArithmetic final : public Arithmetic {
  public:
+  enum class Weights { may_change, fixed };
+  explicit ExactArithmetic(Weights weights) : weights_(weights) {}
+
   Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) override {
     const at::NoGradGuard no_grad;
     const auto rows = x.to(at::kDouble);
-    const auto columns = weight.to(at::kDouble);
+    const auto parts = weights_ == Weights::fixed ? rounded_.of(weight) : rounded_weight(weight);
     Tensor total;
-    for (int64_t from = 0; from < rows.size(-1); from += kLongestSum) {
-      const auto count = std::min(kLongestSum, rows.size(-1) - from);
-      const auto part = product(by_row(rows.narrow(-1, from, count)), by_row(columns.narrow(-1, from, count)));
-      total = total.defined() ? total.add_(part) : part;
+    int64_t from = 0;
+    for (const auto& part : parts) {
+      const auto count = part.integers.size(-1);
+      const auto added = product(by_row(rows.narrow(-1, from, count)), part);
+      total = total.defined() ? total.add_(added) : added;
+      from += count;
     }
     return bias.defined() ? total.add_(bias.to(at::kDouble)) : total;
   }
@@ -151,13 +198,21 @@ class ExactArithmetic final : public Arithmetic {
     const auto a = (in * in).mul_(in).mul_(0.044715).add_(in).mul_(kSlope);
     return in / exact_exp(a).add_(1);
   }
+
+ private:
+  Weights weights_;
+  RoundedWeights rounded_ = {};
 };
 
 }  // namespace
 
 Arithmetic& exact_arithmetic() {
-  static ExactArithmetic arithmetic;
+  static ExactArithmetic arithmetic(ExactArithmetic::Weights::may_change);
   return arithmetic;
+}
+
+std::unique_ptr<Arithmetic> exact_arithmetic_of_fixed_weights() {
+  return std::make_unique<ExactArithmetic>(ExactArithmetic::Weights::fixed);
 }
 
 }  // namespace elbo

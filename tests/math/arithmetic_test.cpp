@@ -181,6 +181,27 @@ TEST(ExactArithmetic, APatchOfAConvolutionIsARow) {
   EXPECT_TRUE(exact_arithmetic().linear(patch.flatten(1), kernel.flatten(1), bias)[0].equal(whole[0].select(1, 3).select(1, 1)));
 }
 
+TEST(ExactArithmetic, FixedWeightsGiveTheSameBits) {
+  const auto fixed = exact_arithmetic_of_fixed_weights();
+  const auto weight = scattered({6, 6}, 1), x = scattered({3, 6});
+  const auto product = [&](Arithmetic& arithmetic, const Tensor& of) { return arithmetic.linear(x, of, {}); };
+  for (int round = 0; round < 2; ++round) {
+    // All in the same memory.
+    for (const auto& of : {weight, weight.t(), weight.narrow(0, 0, 3), weight.view({3, 12}).narrow(1, 0, 6)}) {
+      EXPECT_TRUE(product(*fixed, of).equal(product(exact_arithmetic(), of)));
+    }
+    for (int64_t salt = 0; salt < 1500; ++salt) {  // more than are kept, in memory that is free again
+      const auto fresh = scattered({2, 6}, salt);
+      ASSERT_TRUE(product(*fixed, fresh).equal(product(exact_arithmetic(), fresh))) << salt;
+    }
+  }
+  const auto expected = product(*fixed, weight);
+  weight.mul_(2);  // what must not be done shows that nothing is rounded twice
+  EXPECT_TRUE(product(*fixed, weight).equal(expected));
+  EXPECT_TRUE(product(exact_arithmetic(), weight).equal(2 * expected));
+  EXPECT_TRUE(network(*fixed, scattered({3, 11, 96}, 7), scattered({2, 4, 9, 8}, 8)).equal(exact_network()));
+}
+
 TEST(ExactArithmetic, HasNoGradient) {
   auto x = wavy({2, 3}).requires_grad_();
   EXPECT_FALSE(exact_arithmetic().linear(x, x, {}).requires_grad());

@@ -1,4 +1,6 @@
 #pragma once
+#include <memory>
+
 #include "elbo/math/shapes.h"
 
 namespace elbo {
@@ -42,5 +44,9 @@ class Arithmetic {
 
 Arithmetic& floating_arithmetic();
 Arithmetic& exact_arithmetic();
+
+/// The same bits as exact_arithmetic(), where a network is called many times over (position by position): weights are rounded
+/// once. No weight may change while it lives. Not for several threads at once.
+std::unique_ptr<Arithmetic> exact_arithmetic_of_fixed_weights();
 
 }  // namespace elbo
