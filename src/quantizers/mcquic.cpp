@@ -19,9 +19,7 @@ Tensor mcquic_logits(const Tensor& y, const Tensor& codes, const Tensor& tempera
 }
 
 Reassignment mcquic_reassignment(const Tensor& drawn, Stream& stream) {
-  const auto V = drawn.size(0);
-  auto dead = drawn.eq(0).nonzero().squeeze(1);
-  if (dead.size(0) > V / 2) dead = dead.index_select(0, stream.permutation(dead.size(0)).narrow(0, 0, V / 2));
+  const auto dead = drawn.eq(0).nonzero().squeeze(1);
   const auto used = drawn.gt(0).nonzero().squeeze(1);
   const auto count = std::min(dead.size(0), used.size(0));
   return {.to = dead.narrow(0, 0, count), .from = used.index_select(0, stream.permutation(used.size(0)).narrow(0, 0, count))};

@@ -43,8 +43,8 @@ std::shared_ptr<Quantizer> make_mcquic_quantizer(const McquicQuantizerConfig& co
 /// Log-weights of the components. Shapes: y [N, D], codes [V, D], temperature 0-dim -> [N, V].
 Tensor mcquic_logits(const Tensor& y, const Tensor& codes, const Tensor& temperature);
 
-/// Which codes to overwrite, each by which: of a group's counts of draws [V], `from` and `to` int64 [n]. Where more than half
-/// were never drawn only as many as that, drawn by the stream.
+/// Which codes to overwrite, each by which: of a group's counts of draws [V], `from` and `to` int64 [n]. Each by another that has
+/// been drawn, chosen by the stream: at most half of them all.
 struct Reassignment {
   Tensor to = {};
   Tensor from = {};
