@@ -76,7 +76,8 @@ class AutoregressiveCoder final : public StreamCoder {
     const torch::NoGradGuard no_grad;
     const auto& grid = alphabet(level).grid;
     const auto T = grid.height * grid.width * grid.groups;
-    const auto pass = priors_.at(level)->start(n, condition_of(level, above, 0, n), exact_arithmetic());
+    const auto arithmetic = exact_arithmetic_of_fixed_weights();
+    const auto pass = priors_.at(level)->start(n, condition_of(level, above, 0, n), *arithmetic);
     const auto ordered = torch::empty({T, n}, torch::kLong);
     Tensor previous;
     for (int64_t t = 0; t < T; ++t) {
