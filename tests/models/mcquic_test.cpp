@@ -6,7 +6,6 @@
 
 #include "elbo/base/error.h"
 #include "elbo/distributions/normal_likelihood.h"
-#include "elbo/objectives/vq.h"
 #include "elbo/quantizers/mcquic.h"
 #include "quantizers/quantizer_steps.h"
 
@@ -112,8 +111,14 @@ TEST(Mcquic, EveryParameterLearns) {
   const auto model = model_of(image, 0, {level(12), level(6)});
   QuantizerSteps steps;
   auto step = steps.step();
-  const auto losses = make_vq_objective({}, *model, {})->losses(images(image), step);
-  losses.loss.sum().backward();
+  const auto batch = images(image);
+  std::vector<Tensor> values;
+  Tensor loss = torch::zeros({});
+  for (const auto& found : model->quantize(batch, step)) {
+    values.push_back(found.quantization.value);
+    for (const auto& term : found.quantization.terms) loss = loss + term.value.sum();
+  }
+  (loss - log_likelihood(model->decode(values, batch)).sum()).backward();
   for (const auto& item : model->named_parameters()) {
     ASSERT_TRUE(item.value().grad().defined()) << item.key();
     EXPECT_TRUE(item.value().grad().ne(0).any().item<bool>()) << item.key();
