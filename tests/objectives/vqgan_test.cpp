@@ -79,8 +79,9 @@ TEST(AdaptiveWeight, IsTheRatioOfTheGradientsNorms) {
   const double norm = gradient(nll, last).norm().item<double>();
   expect_close(adaptive_weight(nll, 3 * nll, last, weight), 0.8 * norm / (3 * norm + 1e-4), 1e-9);
   expect_close(adaptive_weight(1e9 * nll, 1e-9 * nll, last, weight), 0.8e4, 1e-9);  // the clamp, before the weight
+  const auto generator = 3 * nll;
   const torch::NoGradGuard no_grad;
-  expect_equal(adaptive_weight(nll, 3 * nll, last, weight), torch::zeros({}, torch::kDouble));
+  expect_equal(adaptive_weight(nll, generator, last, weight), torch::zeros({}, torch::kDouble));
 }
 
 TEST(HingeLoss, IsNothingBeyondTheMarginsAndOneWithoutAnOpinion) {
