@@ -91,7 +91,9 @@ void expect_no_waiting(std::vector<std::string> overrides) {
 /// The settings of the first of some models that this objective trains.
 std::vector<std::string> with_a_model(const std::string& objective) {
   const std::string multimodal = "model={type: multimodal_vae, modalities: {x: {}, label: {likelihood: {type: categorical}}}, ";
-  const std::string chosen = "objective={type: " + objective + (objective == "dual_branch" ? ", path: x}" : "}");
+  const std::map<std::string, std::string> options = {{"block_uncertainty", ", similarity: 0"}, {"dual_branch", ", path: x"}};
+  const auto found = options.find(objective);
+  const std::string chosen = "objective={type: " + objective + (found == options.end() ? "" : found->second) + "}";
   for (const auto& model : std::vector<std::string>{
            "model.latent_size=4", kVqVae + "}", multimodal + "private_size: 2, aggregation: {type: poe}}",
            multimodal + "private_size: 2, aggregation: {type: moe}}", multimodal + "aggregation: {type: joint}}",
