@@ -102,6 +102,7 @@ TEST(Codec, TheSizeIsWhatTheReportSays) {
     const auto& report = coded.report;
     const auto name = name_of(prior);
     EXPECT_EQ(report.file_bytes, static_cast<int64_t>(coded.bytes.size())) << name;
+    expect_codes(read_back(*bed.codec, coded.bytes), codes);  // a stream's images in more than one pass of the encoder
     const CodeFile file(coded.bytes, "codes.elbo");
     int64_t payload = 0;
     for (int64_t i = 0; i < 4; ++i) payload += static_cast<int64_t>(file.stream(i).size());
