@@ -38,7 +38,6 @@ class McquicQuantizer final : public Quantizer {
     temperature_ = register_parameter("temperature", torch::ones({config.groups}));
     use_ = register_buffer("use", torch::full({config.groups, config.codes}, 1.0 / static_cast<double>(config.codes)));
     drawn_ = register_buffer("drawn", torch::zeros({config.groups, config.codes}));
-    steps_ = register_buffer("steps", torch::zeros({}, torch::kLong));
   }
 
   Quantization forward(const Tensor& z, Step& step, const Tensor& mask) override {
@@ -86,8 +85,7 @@ class McquicQuantizer final : public Quantizer {
     step.collective.all_reduce_sum(counts);
     use_.mul_(config_.decay).add_(counts / counts.sum(1, true).clamp_min(1), 1 - config_.decay);
     drawn_.add_(counts);
-    steps_.add_(1);
-    if (config_.reassign_every > 0 && steps_.item<int64_t>() % config_.reassign_every == 0) reassign(step);
+    if (config_.reassign_every > 0 && (step.index + 1) % config_.reassign_every == 0) reassign(step);
   }
 
  private:
@@ -148,7 +146,7 @@ class McquicQuantizer final : public Quantizer {
 
   McquicQuantizerConfig config_;
   Scheduled relaxation_;
-  Tensor codes_, temperature_, use_, drawn_, steps_;
+  Tensor codes_, temperature_, use_, drawn_;
   Tensor pending_;  // [G, V], of the step that is under way
   int64_t pending_step_ = -1;
 };

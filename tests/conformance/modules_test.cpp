@@ -356,7 +356,6 @@ Specimen code_prior(const std::string& name, Stream& init) {
             const CodeCondition known{.label = integers({kB}, 4) - 1, .above = integers({kB, 2, 2, 1}, 6)};
             const auto loss = made->loss(integers({kB, 3, 4, 2}, 5), known, now);
             EXPECT_EQ(loss.sizes(), Shape{kB});
-            const torch::NoGradGuard no_grad;
             const auto drawn = made->sample(kB, known, {}, noise);
             EXPECT_EQ(drawn.sizes(), (Shape{kB, 3, 4, 2}));
             EXPECT_TRUE(drawn.ge(0).logical_and(drawn.lt(5)).all().item<bool>());

@@ -18,7 +18,7 @@ using ::testing::ElementsAre;
 
 TEST(Datasets, AreListed) {
   EXPECT_THAT(datasets().names(), ElementsAre("cifar10", "digits", "fashion_mnist", "idx", "image_folder", "mnist", "npz",
-                                              "paired", "poly", "polymnist", "shapes_paths", "table"));
+                                              "ocean_floor", "paired", "poly", "polymnist", "shapes_paths", "table"));
 }
 
 TEST(Digits, AreTheUciDigits) {

@@ -26,6 +26,15 @@ Shape shape_for(const std::string& name) {
   return name == "conv64" ? Shape{1, 64, 64} : Shape{1, 16, 16};
 }
 
+/// Those whose defaults fit small images; tests/conformance walks all of them with settings of their own.
+std::vector<std::string> small_networks(const std::vector<std::string>& names) {
+  std::vector<std::string> small;
+  for (const auto& name : names) {
+    if (name != "residual_attention" && name != "space_to_depth" && name != "vqgan") small.push_back(name);
+  }
+  return small;
+}
+
 struct Holder {  // as a model's config has them
   EncoderChoice encoder{encoders, "mlp"};
   DecoderChoice decoder{decoders, "mlp"};
@@ -155,7 +164,7 @@ TEST(Conv, RefusesSizesThatDoNotHalve) {
 }
 
 TEST(Networks, SameSeedSameBitsWhateverTheDefaultGeneratorDid) {
-  for (const auto& name : encoders().names()) {
+  for (const auto& name : small_networks(encoders().names())) {
     SCOPED_TRACE(name);
     auto first = init_stream(7), second = init_stream(7), other = init_stream(8);
     const Shape shape = shape_for(name);
@@ -166,7 +175,7 @@ TEST(Networks, SameSeedSameBitsWhateverTheDefaultGeneratorDid) {
     expect_same_weights(*a, *b);
     EXPECT_FALSE(a->parameters()[0].equal(c->parameters()[0]));
   }
-  for (const auto& name : decoders().names()) {
+  for (const auto& name : small_networks(decoders().names())) {
     SCOPED_TRACE(name);
     auto first = init_stream(7), second = init_stream(7);
     const Shape shape = shape_for(name);
@@ -178,7 +187,7 @@ TEST(Networks, SameSeedSameBitsWhateverTheDefaultGeneratorDid) {
 }
 
 TEST(Networks, BuildingOneLeavesTheDefaultGeneratorAlone) {
-  for (const auto& name : encoders().names()) {
+  for (const auto& name : small_networks(encoders().names())) {
     torch::manual_seed(5);
     const auto expected = torch::rand({4});
     torch::manual_seed(5);

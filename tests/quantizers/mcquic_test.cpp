@@ -165,11 +165,16 @@ TEST(McquicQuantizer, ReassignsEveryFewSteps) {
   set(*quantizer, "codes", 50 * wavy({2, 5, 3}));  // so far apart that draws are the nearest
   const auto z = torch::cat({quantizer->codebook(0)[4], quantizer->codebook(1)[4]}).detach().expand({1, 8, 6});
   const auto before = quantizer->codebook(0).detach().clone();
-  steps.forward(*quantizer, z);
-  steps.after_step(*quantizer);
+  const auto train = [&](int64_t index) {
+    auto step = steps.step();
+    step.index = index;
+    quantizer->forward(z, step);
+    const torch::NoGradGuard no_grad;
+    quantizer->after_step(step);
+  };
+  train(0);
   expect_equal(quantizer->codebook(0).detach(), before);
-  steps.forward(*quantizer, z);
-  steps.after_step(*quantizer);
+  train(1);
   const auto moved = quantizer->codebook(0).detach().ne(before).any(1).nonzero().squeeze(1);
   ASSERT_EQ(moved.size(0), 1);  // one code has been drawn, so one takes its place
   expect_equal(quantizer->codebook(0)[moved[0].item<int64_t>()].detach(), before[4]);
