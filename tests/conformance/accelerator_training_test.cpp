@@ -92,14 +92,15 @@ void expect_no_waiting(std::vector<std::string> overrides) {
 std::string base_run() {
   static const data_test::Folder folder;
   static const auto run =
-      train(small_experiment({kVqVae + "}", "objective.type=vq", "training.steps=1"}), {}, {.run = folder.path() / "base"});
+      train(small_experiment({kVqVae + "}", "objective.type=vq", "training.steps=1", "evaluation.metrics=[bound]"}), {},
+            {.run = folder.path() / "base"});
   return run.string();
 }
 
 /// The settings of the first of some models that this objective trains.
 std::vector<std::string> with_a_model(const std::string& objective) {
   if (objective == "nll") {
-    return {"base={run: " + base_run() + "}", "objective.type=nll",
+    return {"base={run: " + base_run() + "}", "objective.type=nll", "evaluation.metrics=[bound]",
             "model={type: code_prior, prior: {type: transformer, width: 8, layers: 1, heads: 2}, condition: label}"};
   }
   const std::string multimodal = "model={type: multimodal_vae, modalities: {x: {}, label: {likelihood: {type: categorical}}}, ";

@@ -461,12 +461,18 @@ std::set<std::string> differences(const Component& component, uint64_t seed) {
     near.backward();
     far.backward();
     const auto expected = here.module->named_parameters(), actual = there.module->named_parameters();
+    double largest = 0;
+    for (const auto& item : expected) {
+      if (item.value().grad().defined()) largest = std::max(largest, item.value().grad().abs().max().item<double>());
+    }
     for (const auto& item : expected) {
       const auto& gradient = item.value().grad();
       const auto& other = actual[item.key()].grad();
       EXPECT_EQ(gradient.defined(), other.defined()) << item.key();
       if (!gradient.defined() || !other.defined()) continue;
-      if (!is_close(other, gradient, 10 * rtol, rtol * gradient.abs().max().item<double>())) found.insert(item.key());
+      // Beside a module's largest gradient there are some that are zero but for rounding: the bias of attention's keys.
+      const auto scale = std::max(gradient.abs().max().item<double>(), largest / 100);
+      if (!is_close(other, gradient, 10 * rtol, rtol * scale)) found.insert(item.key());
     }
   }
   return found;
