@@ -22,10 +22,10 @@ model:
   type: vq_vae
   encoder: {type: residual_conv, channels: [8], residual_blocks: 0}
   decoder: {type: residual_conv, channels: [8], residual_blocks: 0}
-  quantizer: {type: sim_or_vq, codes: 24, code_size: 4}
+  quantizer: {type: sim_or_vq, codes: 24, code_size: 4, init: kmeans}
   likelihood: {type: normal, scale: 0.3}
 objective: {type: vq}
-optimizer: {type: adam, learning_rate: 1e-2}
+optimizer: {type: adam, learning_rate: 2e-3}
 training: {epochs: 2}
 evaluation: {metrics: [bound], pictures: 0}
 """
