@@ -21,7 +21,9 @@ CodeTokens::CodeTokens(const CodeTokensOptions& options, const CodePriorContext&
   const auto rows = grid_.vocabulary + options.extra_codes, T = grid_.height * grid_.width * grid_.groups;
   check_num_parameters(static_cast<double>(2 * grid_.groups * rows + T) * static_cast<double>(options.width), options.name);
   torch::nn::ParameterList tables;
-  for (int64_t g = 0; g < grid_.groups; ++g) tables->append(normal_table(rows, options.width, kTokenSpread, context.init));
+  for (int64_t g = 0; g < grid_.groups; ++g) {
+    tables->append(normal_table(rows, options.width, kTokenSpread, context.init).requires_grad_());  // append doesn't ask for it
+  }
   register_module("codes", tables);
   codes_ = tables->parameters();
   places_ = register_parameter("places", normal_table(T, options.width, kTokenSpread, context.init));

@@ -13,16 +13,6 @@ namespace {
 
 constexpr int64_t kMostCodes = int64_t{1} << 21;  // of a group: what frequencies have room for
 
-/// Rows of zeros in place of data, with every field that a model may look at.
-Batch blank_rows(const CodecParts& parts, int64_t B) {
-  auto rows = rows_without_fields(B);
-  for (const auto& [name, field] : parts.spec) {
-    const auto type = field.kind == ValueKind::category ? at::kLong : at::kFloat;
-    rows.fields[name] = {.value = torch::zeros(joined({B}, field.shape), torch::dtype(type).device(parts.device))};
-  }
-  return rows;
-}
-
 CodeAlphabet alphabet_of(const Shape& shape, const CodeSpace& space) {
   if (shape.size() < 2 || shape.size() > 3) {
     throw UsageError("codec: an image's codes have the shape " + shape_text(shape) + ", expected [h, w, G] or [T, G]");
@@ -84,7 +74,7 @@ Codec::Codec(CodecParts parts) : parts_(std::move(parts)) {
                      "; elbo encode writes the codes of any data");
   }
   const torch::NoGradGuard no_grad;
-  const auto codes = parts_.model->codes(blank_rows(parts_, 1));
+  const auto codes = parts_.model->codes(blank_rows(parts_.spec, 1, parts_.device));
   const auto quantizers = parts_.model->quantizers();
   for (size_t level = 0; level < codes.size(); ++level) {
     code_shapes_.push_back(codes[level].sizes().slice(1).vec());
@@ -126,7 +116,7 @@ int64_t Codec::images_at_once() const {
 
 std::vector<Tensor> Codec::encode(const Tensor& x) {
   const torch::NoGradGuard no_grad;
-  auto rows = blank_rows(parts_, x.size(0));
+  auto rows = blank_rows(parts_.spec, x.size(0), parts_.device);
   rows.fields["x"].value = x.to(parts_.device, at::kFloat);
   auto codes = parts_.model->codes(rows);
   for (size_t level = 0; level < codes.size(); ++level) {
@@ -146,7 +136,7 @@ Tensor Codec::decode(const std::vector<Tensor>& codes) {
     values.push_back(quantizers.at(level)->decode(native));
   }
   // A likelihood's mean doesn't look at the data.
-  const auto observations = parts_.model->decode(values, blank_rows(parts_, B));
+  const auto observations = parts_.model->decode(values, blank_rows(parts_.spec, B, parts_.device));
   const auto& seen = observations.front();
   return (seen.reported ? seen.reported : seen.likelihood)->mean().to(at::kCPU, at::kFloat).contiguous();
 }

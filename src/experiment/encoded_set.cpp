@@ -1,10 +1,8 @@
 #include <map>
 
 #include "elbo/base/progress.h"
-#include "elbo/base/text.h"
 #include "elbo/data/loader.h"
 #include "elbo/experiment/base.h"
-#include "elbo/io/sha256.h"
 #include "elbo/math/upload.h"
 
 namespace elbo {
@@ -12,9 +10,7 @@ namespace {
 
 class EncodedSet final : public Dataset {
  public:
-  EncodedSet(std::shared_ptr<Dataset> inner, CodePriorModel& model, at::Device device)
-      : inner_(std::move(inner)), device_(device), kept_(model.code_fields()) {
-    for (const auto& condition : model.conditions()) kept_.push_back(condition);
+  EncodedSet(std::shared_ptr<Dataset> inner, CodePriorModel& model, at::Device device) : inner_(std::move(inner)) {
     const torch::NoGradGuard no_grad;
     Progress progress("codes", inner_->size(Split::train) + inner_->size(Split::valid), "img");
     int64_t done = 0;
@@ -22,12 +18,12 @@ class EncodedSet final : public Dataset {
       const SequentialLoader loader(inner_, split, 512);
       std::map<std::string, std::vector<Tensor>> parts;
       for (int64_t i = 0; i < loader.num_batches(); ++i) {
-        auto batch = loader.at(i);
+        const auto batch = loader.at(i);
         const auto codes = model.codes(batch);
         for (size_t level = 0; level < codes.size(); ++level) {
-          batch.fields[model.code_fields()[level]] = {.value = codes[level].to(torch::kInt)};
+          parts[model.code_fields()[level]].push_back(codes[level].to(device, torch::kInt));
         }
-        for (const auto& name : kept_) parts[name].push_back(batch.at(name).to(device));
+        for (const auto& condition : model.conditions()) parts[condition].push_back(model.labels(batch).to(device));
         progress.update(done += batch.size());
       }
       for (const auto& [name, tensors] : parts) stored_[static_cast<size_t>(split)][name] = torch::cat(tensors);
@@ -55,8 +51,6 @@ class EncodedSet final : public Dataset {
 
  private:
   std::shared_ptr<Dataset> inner_;
-  at::Device device_;
-  std::vector<std::string> kept_;
   std::array<std::map<std::string, Tensor>, 3> stored_ = {};
 };
 

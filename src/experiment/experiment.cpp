@@ -14,6 +14,7 @@
 #include "elbo/evaluation/metric.h"
 #include "elbo/experiment/base.h"
 #include "elbo/math/init.h"
+#include "elbo/models/abilities.h"
 #include "elbo/nn/network.h"
 #include "elbo/training/check.h"
 
@@ -67,11 +68,7 @@ void check_together(const ExperimentConfig& config, const Dataset& dataset, cons
   const auto objective = build_objective(config, dataset.spec(), *model, at::kCPU);
   check_batch_memory(config, dataset, *objective);
   check_training(config.training, {*model, *objective, dataset.batch_size(), config.objective.str()});
-  Batch row{.fields = {}, .index = torch::zeros({1}, torch::kLong)};
-  for (const auto& [name, field] : dataset.spec()) {
-    const auto type = field.kind == ValueKind::category ? torch::kLong : torch::kFloat;
-    row.fields[name] = {.value = torch::zeros(joined({1}, field.shape), type)};
-  }
+  const auto row = blank_rows(dataset.spec(), 1);
   Streams streams(0, at::kCPU);
   Collective alone;
   Step step{.index_tensor = torch::zeros({}, torch::kLong),

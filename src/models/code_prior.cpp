@@ -18,16 +18,6 @@ int64_t classes_of(const DataSpec& spec, const std::optional<std::string>& condi
   throw ConfigError("model.condition: " + in_quotes(*condition) + " is not one class an example, of a known number of classes");
 }
 
-/// Rows of zeros in place of data: what a likelihood's mean does not look at.
-Batch blank_rows(const DataSpec& spec, int64_t B, at::Device device) {
-  auto rows = rows_without_fields(B);
-  for (const auto& [name, field] : spec) {
-    const auto type = field.kind == ValueKind::category ? at::kLong : at::kFloat;
-    rows.fields[name] = {.value = torch::zeros(joined({B}, field.shape), torch::dtype(type).device(device))};
-  }
-  return rows;
-}
-
 /// The extents of a level's codes, [1, h, w, G] or [1, T, G].
 CodeGrid grid_of(const Tensor& codes, const CodeSpace& space, const std::string& level) {
   if (!space.bounded()) {
@@ -95,7 +85,8 @@ Tensor CodePriorModel::on_grid(size_t level, const Tensor& codes) const {
 
 Tensor CodePriorModel::labels(const Batch& batch) const {
   if (num_classes_ == 0 || !batch.has(*config_.condition)) return {};
-  return batch.at(*config_.condition);
+  const auto& label = batch.fields.at(*config_.condition);
+  return label.present.defined() ? label.value.masked_fill(label.present.logical_not(), -1) : label.value;
 }
 
 std::vector<Tensor> CodePriorModel::losses(const Batch& batch, Step& step) {

@@ -75,7 +75,10 @@ class Stages(CliTest):
             "x is binary of shape": PRIOR.replace("{type: digits, ", "{type: digits, binarize: threshold, "),
             "no field 'kind'": PRIOR.replace("condition: label", "condition: kind"),
             "builds on no other run": BASE.replace("seed: 3\n", "seed: 3\nbase: {run: base}\n"),
-            "is code_prior": PRIOR.replace("objective: {type: nll}", "objective: {type: elbo}"),
+            "needs a variational model; model 'code_prior' (line 6) is code_prior":
+                PRIOR.replace("objective: {type: nll}", "objective: {type: elbo}"),
+            "needs a quantized model; model 'code_prior' (line 6) is code_prior":
+                PRIOR.replace("objective: {type: nll}", "objective: {type: vq}"),
         }
         for says, config in bad.items():
             with self.subTest(says):

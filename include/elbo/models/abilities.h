@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "elbo/data/batch.h"
+#include "elbo/data/spec.h"
 #include "elbo/math/random.h"
 
 namespace elbo {
@@ -23,6 +24,9 @@ class Samples {
 
 /// A batch of `count` rows without fields: what an unconditional model samples.
 Batch rows_without_fields(int64_t count);
+
+/// Rows of zeros with every field of the data, where a model must be given rows and doesn't look at what they hold.
+Batch blank_rows(const DataSpec& spec, int64_t count, at::Device device = at::kCPU);
 
 /// Gives each row back through its code. Shapes: [B, event...].
 class Reconstructs {

@@ -42,7 +42,7 @@ class CodePriorModel final : public Model, public Quantized, public Samples, pub
   /// What a level's prior is given: the class and the codes of the level above. `codes` holds those of the levels above it at
   /// least. Shapes: label int64 [B], -1 = not told; undefined = not told for any.
   CodeCondition condition(size_t level, const std::vector<Tensor>& codes, const Tensor& label) const;
-  /// The rows' classes, undefined where the model is unconditional or the batch lacks them.
+  /// The rows' classes, -1 where a row's is missing; undefined where the model is unconditional or the batch lacks them.
   Tensor labels(const Batch& batch) const;
   /// -log p(codes) of every level. In training some classes are left out. Shapes: [B]. Units: nats.
   std::vector<Tensor> losses(const Batch& batch, Step& step);

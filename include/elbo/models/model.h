@@ -25,8 +25,8 @@ struct ModelContext {
   /// overwrite it).
   Tensor training_mean = {};
   at::Device device = at::kCPU;  // where the model will live: for scheduled numbers
-  /// The finished model of a second stage: on the host, frozen. A model that builds on it registers it as its submodule `base`, so
-  /// that it moves and is saved with it.
+  /// The finished model of a second stage: on the host, frozen. A model that builds on it registers it as its submodule `base`,
+  /// so that it moves and is saved with it.
   std::shared_ptr<Model> base = nullptr;
 };
 

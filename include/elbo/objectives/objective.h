@@ -100,6 +100,8 @@ template <class Config>
 std::function<std::shared_ptr<Objective>(const Config&, Model&, const ObjectiveContext&)> on_quantized(
     std::shared_ptr<Objective> (*make)(const Config&, Quantized&, const ObjectiveContext&)) {
   return [make](const Config& config, Model& model, const ObjectiveContext& context) {
+    // A prior over codes hands its base's codes on, and nothing here would train it.
+    if (model.family() == "code_prior") detail::throw_wrong_family(model, "quantized", context);
     return make(config, as_family<Quantized>(model, "quantized", context), context);
   };
 }
