@@ -1,60 +1,9 @@
 #include "elbo/quantizers/lfq.h"
 
 #include "elbo/base/error.h"
-#include "elbo/math/couples_batch.h"
-#include "elbo/math/precision.h"
-#include "elbo/quantizers/codebook.h"
-#include "elbo/quantizers/tokens.h"
-#include "sign_codes.h"
+#include "sign_quantizer.h"
 
 namespace elbo {
-namespace {
-
-class Lfq final : public Quantizer, public CouplesBatch {
- public:
-  Lfq(const LfqConfig& config, const QuantizerContext& context)
-      : codes_{config.code_size, config.groups, 1},
-        commitment_("commitment", config.commitment, context.device),
-        entropy_({config.temperature, config.entropy, config.diversity, config.entropy_bits}, detail::EntropyScale::one,
-                 context.device) {}
-
-  Quantization forward(const Tensor& z, Step&, const Tensor& mask) override {
-    check_tokens(z, mask, codes_.size, "lfq");
-    const auto tokens = fill_left_out(full_precision(z), mask, 0);
-    const auto code = codes_.nearest(tokens);
-    Quantization result{.value = fill_left_out(pass_gradient(tokens, code, GradientEstimator::straight_through), mask, 0),
-                        .indices = fill_left_out(codes_.indices(tokens), mask, -1)};
-    result.terms.push_back({.name = "commitment",
-                            .value = squared_error(tokens, code, mask),
-                            .weight = commitment_.tensor(),
-                            .elements = elements_of(z)});
-    entropy_.add_terms(result, tokens, mask);
-    return result;
-  }
-
-  Tensor encode(const Tensor& z) override {
-    check_tokens(z, {}, codes_.size, "lfq");
-    return codes_.indices(z);
-  }
-  Tensor decode(const Tensor& indices) override { return codes_.decode(indices); }
-  CodeSpace code_space() const override { return codes_.space(); }
-  Tensor codebook(int64_t) override { return codes_.codebook(commitment_.tensor().device()); }
-  std::vector<Scheduled> scheduled() override {
-    auto all = entropy_.scheduled();
-    all.insert(all.begin(), commitment_);
-    return all;
-  }
-  std::string_view couples_batch_by() const override {
-    return entropy_.couples_batch() ? "the entropy of the batch's codes" : "";
-  }
-
- private:
-  detail::SignCodes codes_;
-  Scheduled commitment_;
-  detail::SignEntropy entropy_;
-};
-
-}  // namespace
 
 void LfqConfig::check(Relations& relations) const {
   if (const auto problem = detail::sign_codes_problem(code_size, groups); !problem.empty()) relations.problem("groups", problem);
@@ -63,7 +12,13 @@ void LfqConfig::check(Relations& relations) const {
 std::shared_ptr<Quantizer> make_lfq(const LfqConfig& config, const QuantizerContext& context) {
   const auto problem = detail::sign_codes_problem(config.code_size, config.groups);
   if (!problem.empty()) throw ConfigError("quantizer lfq: " + problem);
-  return std::make_shared<Lfq>(config, context);
+  return std::make_shared<detail::SignQuantizer>(
+      detail::SignQuantizerParts{.name = "lfq",
+                                 .codes = {config.code_size, config.groups, 1},
+                                 .commitment = config.commitment,
+                                 .entropy = {config.temperature, config.entropy, config.diversity, config.entropy_bits},
+                                 .entropy_scale = detail::EntropyScale::one},
+      context.device);
 }
 
 }  // namespace elbo

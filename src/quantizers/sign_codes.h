@@ -28,9 +28,9 @@ struct SignCodes {
 std::string sign_codes_problem(int64_t size, int64_t groups);
 
 struct SignEntropyConfig {
-  ScheduledNumber temperature;
-  ScheduledNumber entropy;
-  ScheduledNumber diversity;
+  ScheduledNumber temperature = scheduled_number(1);
+  ScheduledNumber entropy = scheduled_number(0);
+  ScheduledNumber diversity = scheduled_number(0);
   int64_t entropy_bits = 1;
 };
 

@@ -177,6 +177,7 @@ TEST(Bsq, CodesLieOnTheSphereWhereTheSignsPoint) {
   expect_close(quantized.value.square().sum(-1).sqrt(), 1, 1e-6);
   expect_equal(quantized.value.gt(0), z.gt(0));
   expect_equal(quantized.value, bsq->decode(quantized.indices));
+  expect_close(quantized.target, z / z.norm(2, -1, true), 1e-6);  // what a code stands for lies there too
 }
 
 TEST(Bsq, TheErrorHasItsClosedFormAndItsBound) {

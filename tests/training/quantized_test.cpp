@@ -1,4 +1,3 @@
-#include "elbo/data/digits.h"
 #include "elbo/distributions/normal_likelihood.h"
 #include "elbo/math/couples_batch.h"
 #include "elbo/models/vq_vae.h"
@@ -8,7 +7,7 @@
 #include "elbo/quantizers/kmeans.h"
 #include "elbo/quantizers/lfq.h"
 #include "elbo/training/check.h"
-#include "training/fakes.h"
+#include "training/digits_training.h"
 
 using namespace elbo;
 
@@ -20,10 +19,8 @@ namespace {
 constexpr int64_t kSteps = 6;
 
 /// A VQ-VAE of the digits whose codebook is learnt by moving averages, started by k-means, with revival that happens.
-struct Experiment {
-  explicit Experiment(int64_t accumulate = 1) {
-    dataset = datasets().make("digits", DataContext{.seed = 3});
-    dataset->load(at::kCPU);
+struct Experiment : DigitsTraining<VqVae> {
+  explicit Experiment(int64_t accumulate = 1) : DigitsTraining(kSteps, 128, 1e-3) {
     VqVaeConfig config;
     const ResidualConvConfig network{.channels = {8, 8}, .residual_blocks = 0};
     config.encoder.set("residual_conv", network);
@@ -31,63 +28,20 @@ struct Experiment {
     config.quantizer.set("ema",
                          EmaConfig{.codes = 64, .code_size = 4, .decay = 0.5, .revival = 0.5, .init = CodebookInit::kmeans});
     config.likelihood.set("normal", NormalLikelihoodConfig{});
-    Stream init(3, "init", at::kCPU);
-    model = std::make_shared<VqVae>(config, ModelContext{.spec = dataset->spec(), .init = init});
+    model = std::make_shared<VqVae>(config, context());
     objective = make_vq_objective({}, *model, {});
-    training.steps = kSteps;
     training.accumulate = accumulate;
-    training.log_every_steps = 1;
-    training.checkpoint = {.every_epochs = 1, .every_steps = 1, .keep = 100};
-  }
-  TrainingParts parts(RunFolder* run = nullptr) {
-    AdamConfig adam;
-    adam.learning_rate = scheduled_number(1e-3);
-    optimizer.set("adam", adam);
-    TrainingParts all{.model = model,
-                      .objective = objective,
-                      .loader = std::make_shared<Loader>(dataset, 128, 3, ShortBatch::drop),
-                      .optimizer = optimizer,
-                      .config = training,
-                      .seed = 3,
-                      .run = run};
-    if (run) all.hooks = {make_metrics_log(*run)};
-    return all;
   }
   Tensor buffer(const std::string& name) const { return model->named_buffers()["quantizer." + name].clone(); }
-
-  std::shared_ptr<Dataset> dataset;
-  std::shared_ptr<VqVae> model;
-  std::shared_ptr<Objective> objective;
-  OptimizerChoice optimizer{optimizers, "adam"};
-  TrainingConfig training = {};
 };
 
 TEST(QuantizedTraining, GoesOnFromTheMiddleToTheBit) {
-  TemporaryFolder whole, cut;
-  {
-    RunFolder run(whole.path / "run", config_node(), RunStart::fresh);
+  const auto shorter = [](int64_t steps) {
     Experiment experiment;
-    Trainer(experiment.parts(&run)).run();
-  }
-  {
-    RunFolder run(cut.path / "run", config_node(), RunStart::fresh);
-    Experiment experiment;
-    experiment.training.steps = 3;
-    Trainer(experiment.parts(&run)).run();
-  }
-  {
-    RunFolder run(cut.path / "run", config_node(), RunStart::resume);
-    Experiment experiment;
-    Trainer trainer(experiment.parts(&run));
-    trainer.resume();
-    trainer.run();
-  }
-  const auto last = fs::path("run") / "checkpoints" / ("step-" + std::to_string(kSteps));
-  for (const char* file : {"model.safetensors", "training.safetensors"}) {
-    EXPECT_FALSE(contents(whole.path / last / file).empty());
-    EXPECT_TRUE(contents(whole.path / last / file) == contents(cut.path / last / file)) << file << " differs";
-  }
-  EXPECT_TRUE(contents(whole.path / "run" / "metrics.jsonl") == contents(cut.path / "run" / "metrics.jsonl"));
+    experiment.training.steps = steps;
+    return experiment;
+  };
+  expect_goes_on_to_the_bit(shorter, 3, kSteps);
 }
 
 // Four parts of 32: each code's tokens are the same ones in the same order, so that after one step even the sums are.
