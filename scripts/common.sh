@@ -10,6 +10,15 @@ die() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# compile_jobs: a compiler a core, whatever OMP_NUM_THREADS says (nproc would obey it), while memory has two gigabytes for each.
+compile_jobs() {
+  local cores room
+  cores=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
+  room=$(awk '/^MemAvailable:/ { print int($2 / 2097152) }' /proc/meminfo 2>/dev/null)
+  ((${room:-$cores} >= 1)) || room=1
+  echo $((${room:-$cores} < cores ? room : cores))
+}
+
 is_installed() { [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 
 # apt_private DIR: fills apt_options so that apt-get keeps its lists and its cache in DIR, which needs no rights.

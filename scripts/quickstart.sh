@@ -12,7 +12,7 @@ readonly run=${1:-runs/quickstart-$(date -u +%Y%m%dT%H%M%SZ)}
 scripts/setup.sh
 # shellcheck source=/dev/null
 source .deps/env.sh
-cmake --preset release && cmake --build --preset release -j "$(nproc)" --target elbo_program
+cmake --preset release && cmake --build --preset release -j "$(compile_jobs)" --target elbo_program
 scripts/fetch_data.sh fashion_mnist
 readonly elbo=build/release/elbo
 

@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/common.sh
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 # two processes of two threads on two cores run three times slower
 
-jobs=$(nproc)
+jobs=$(compile_jobs)
 readonly jobs
 timings=''
 

@@ -1,0 +1,10 @@
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    check: str
+    file: str
+    old: str
+    new: str
+    test: str
+    filter: str
