@@ -112,13 +112,13 @@ std::string ending(const std::filesystem::path& path) {
   return extension;
 }
 
-Split split_named(const std::string& name) {
+Split split_named(const std::string& name, const std::string& where) {
   std::vector<std::string> names;
   for (const auto& [known, split] : enum_names(Split{})) {
     if (known == name) return split;
     names.emplace_back(known);
   }
-  throw UsageError("--split: got " + in_quotes(name) + ", expected " + alternatives(names));
+  throw UsageError(where + ": got " + in_quotes(name) + ", expected " + alternatives(names));
 }
 
 std::string device_text(at::Device device) {

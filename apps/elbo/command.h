@@ -76,7 +76,7 @@ void write_output(const std::string& path, const std::string& text);
 std::string ending(const std::filesystem::path& path);
 
 /// The split of --split. Throws: UsageError.
-Split split_named(const std::string& name);
+Split split_named(const std::string& name, const std::string& where = "--split");
 
 /// "cpu, 2 threads" or "cuda:0".
 std::string device_text(at::Device device);

@@ -63,7 +63,7 @@ int dispatch(const std::vector<std::string>& words) {
     if (command.name == words[0]) return command.run({words.begin() + 1, words.end()});
     names.push_back(command.name);
   }
-  throw UsageError("no command " + in_quotes(words[0]) + did_you_mean(words[0], names, "elbo --help lists them"));
+  throw UsageError("no command " + in_quotes(words[0]) + did_you_mean(words[0], names, "see elbo --help"));
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
+#include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <limits>
+#include <span>
 
 #include "command.h"
 #include "elbo/base/error.h"
@@ -49,6 +52,20 @@ Json json_of(const CodingReport& report, const OpenedRun& run, const Codec& code
   return json;
 }
 
+/// What is written takes no other's place.
+void check_written_apart(const std::string& out, const std::optional<std::string>& json, std::span<const std::string> images) {
+  for (const auto& [option, written] : {std::pair("--out", std::optional(out)), std::pair("--json", json)}) {
+    if (!written || *written == "-") continue;
+    for (const auto& image : images) {
+      if (image == "-" || names_a_split(image) || !same_file(*written, image)) continue;
+      throw UsageError(text(option, ": ", in_quotes(*written), " is one of the images; choose another name"));
+    }
+  }
+  if (json && out != "-" && *json != "-" && same_file(out, *json)) {
+    throw UsageError("--json: " + in_quotes(*json) + " is what --out writes; choose another name");
+  }
+}
+
 }  // namespace
 
 int run_compress(const std::vector<std::string>& words) {
@@ -86,6 +103,7 @@ int run_compress(const std::vector<std::string>& words) {
   CompressOptions options{.prior = prior_named(line.get<std::string>("prior")),
                           .images_per_stream = line.integer("images-per-stream", 0, 1 << 24)};
   const std::vector<std::string> images(line.positional().begin() + 1, line.positional().end());
+  check_written_apart(out, json, images);
   const bool reads_data = std::any_of(images.begin(), images.end(), names_a_split);
 
   const auto opened = open_run(line.positional()[0], line.runtime(), reads_data ? DataUse::load : DataUse::headers);

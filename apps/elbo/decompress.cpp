@@ -118,6 +118,12 @@ std::unique_ptr<ImageSink> sink_for(const std::string& out, bool only_codes, con
     if (out != "-") check_output_folder("out", out);
     return std::make_unique<ArraySink>(out, !only_codes, codec.code_shapes());
   }
+  for (const auto* other : {".jpg", ".jpeg", ".webp", ".npy"}) {
+    if (ending(out) == other && !fs::is_directory(out)) {
+      throw UsageError("--out: got " + in_quotes(out) +
+                       "; pictures are written as .png, into a folder or a .png, arrays as .npz");
+    }
+  }
   if (only_codes) throw UsageError("--codes: codes are no pictures; let --out end in .npz, or be -");
   if (!reads_pictures(codec.x()))
     throw UsageError("--out: this model gives " + contents_of(codec.x()) + ", no pictures; write an .npz");
@@ -147,6 +153,7 @@ int run_decompress(const std::vector<std::string>& words) {
 
   const auto& path = line.positional()[1];
   const auto file = path == "-" ? CodeFile(read_standard_input(), "standard input") : CodeFile::read(path);
+  if (file.header().num_images == 0) throw DataError(file.origin() + ": holds no image");  // elbo compress writes no such file
   const auto opened = open_run(line.positional()[0], line.runtime(), DataUse::headers);
   Codec codec(codec_parts(opened));
   const CodeReader reader(codec, file);

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <filesystem>
 #include <limits>
 
 #include "command.h"
@@ -11,6 +10,7 @@
 #include "elbo/evaluation/recorded_noise.h"
 #include "elbo/evaluation/subsets.h"
 #include "modalities.h"
+#include "output.h"
 
 namespace elbo {
 namespace {
@@ -29,20 +29,20 @@ std::function<void(const EvaluationProgress&)> progress_lines() {
   };
 }
 
-/// A long evaluation must not fail at the end over a name that was wrong from the start.
 void check_outputs(const CommandLine& line) {
-  namespace fs = std::filesystem;
+  std::vector<std::pair<std::string, std::string>> earlier;
   for (const auto& option : std::vector<std::string>{"save-noise", "per-example", "json"}) {
     const auto path = line.find<std::string>(option);
     if (!path || (option == "json" && *path == "-")) continue;
-    const auto folder = fs::absolute(fs::path(*path)).parent_path();
-    if (!fs::is_directory(folder)) {
-      throw UsageError("--" + option + ": got " + in_quotes(*path) + ", but there is no folder " + in_quotes(folder.string()) +
-                       "; create it or choose another");
-    }
+    check_output_folder(option, *path);
     const auto extension = ending(*path);
     if (option == "per-example" && extension != ".csv" && extension != ".npz")
       throw UsageError("--per-example: got " + in_quotes(*path) + ", expected a name that ends in .csv or .npz");
+    for (const auto& [other, written] : earlier) {
+      if (same_file(*path, written))
+        throw UsageError("--" + option + ": " + in_quotes(*path) + " is what --" + other + " writes; choose another name");
+    }
+    earlier.emplace_back(option, *path);
   }
 }
 

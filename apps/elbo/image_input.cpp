@@ -7,6 +7,7 @@
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
 #include "elbo/data/loader.h"
+#include "elbo/io/code_file.h"
 #include "elbo/io/file.h"
 #include "elbo/io/jpeg.h"
 #include "elbo/io/npy.h"
@@ -112,7 +113,8 @@ ImageInput from_standard_input(const FieldSpec& x, int64_t limit) {
 
 ImageInput from_split(const OpenedRun& run, const Codec& codec, const std::string& name, int64_t limit) {
   const auto at_once = codec.images_at_once();
-  const auto loader = std::make_shared<SequentialLoader>(run.experiment.dataset, split_named(name), at_once, limit);
+  const auto loader =
+      std::make_shared<SequentialLoader>(run.experiment.dataset, split_named(name, "split:" + name), at_once, limit);
   return {.count = loader->num_examples(),
           .rows = [loader, at_once](int64_t first, int64_t /*rows*/) { return loader->at(first / at_once).at("x"); }};
 }
@@ -131,12 +133,19 @@ std::vector<PictureFile> picture_files(const std::vector<std::string>& words) {
       continue;
     }
     std::vector<PictureFile> found;
-    for (const auto& entry : fs::recursive_directory_iterator(word)) {
-      if (!entry.is_regular_file() || !is_picture_name(entry.path())) continue;
-      auto name = entry.path().lexically_relative(word).generic_string();
-      std::replace(name.begin(), name.end(), '/', '_');
-      found.push_back({entry.path(), name});
+    std::error_code unreadable;
+    fs::path folder = word;  // the one that is opened next
+    for (fs::recursive_directory_iterator entry(word, unreadable), end; !unreadable && entry != end;) {
+      folder = entry->path();
+      std::error_code dangling;
+      if (entry->is_regular_file(dangling) && is_picture_name(folder)) {
+        auto name = folder.lexically_relative(word).generic_string();
+        std::replace(name.begin(), name.end(), '/', '_');
+        found.push_back({folder, name});
+      }
+      entry.increment(unreadable);
     }
+    if (unreadable) throw DataError(text(folder.string(), ": can't be read: ", unreadable.message()));
     if (found.empty()) throw DataError(word + ": the folder holds no .png, .jpg or .jpeg");
     std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
     files.insert(files.end(), found.begin(), found.end());
@@ -164,6 +173,13 @@ ImageInput from_files(const std::vector<std::string>& words, const FieldSpec& x,
     check_takes_pictures(x, file.path.string());
     if (!fs::exists(file.path)) throw DataError(file.path.string() + ": there is no such file");
   }
+  auto names = distinct_names(*files);
+  for (size_t i = 0; i < names.size(); ++i) {
+    const auto problem = code_name_problem(names[i]);
+    if (problem.empty()) continue;
+    throw DataError(in_quotes((*files)[i].path.string()) + ": its name in the file would be " + in_quotes(names[i]) + ", which " +
+                    problem + "; rename the picture, or compress the folder that it lies in by itself");
+  }
   const auto read = [files, x](int64_t first, int64_t rows) {
     std::vector<Tensor> values;
     for (int64_t i = first; i < first + rows; ++i) {
@@ -172,7 +188,7 @@ ImageInput from_files(const std::vector<std::string>& words, const FieldSpec& x,
     }
     return torch::stack(values);
   };
-  return {.count = static_cast<int64_t>(files->size()), .names = distinct_names(*files), .rows = read};
+  return {.count = static_cast<int64_t>(files->size()), .names = std::move(names), .rows = read};
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <iostream>
 
 #include "command.h"
@@ -11,11 +12,14 @@ namespace elbo {
 namespace {
 
 const CatalogBase& catalog_named(const std::string& axis) {
-  std::vector<std::string> axes;
+  std::vector<std::string> axes, components;
   for (const auto* catalog : all_catalogs()) {
     if (catalog->axis() == axis) return *catalog;
     axes.push_back(catalog->axis());
+    const auto names = catalog->names();
+    if (std::find(names.begin(), names.end(), axis) != names.end()) components.push_back(catalog->axis() + "/" + axis);
   }
+  if (!components.empty()) throw UsageError("no axis " + in_quotes(axis) + "; there is " + join(components, ", "));
   throw UsageError("no axis " + in_quotes(axis) + did_you_mean(axis, axes, "axes are " + join(axes, ", ")));
 }
 
@@ -24,10 +28,17 @@ Json to_json(const FieldDoc& field) {
               {"range", field.range}, {"doc", field.doc},   {"required", field.required}};
 }
 
+/// A list of sections would make the table wider than any screen; elbo config prints defaults whole.
+std::string default_for_reading(const FieldDoc& field) {
+  constexpr size_t kMost = 60;
+  if (field.required) return "(required)";
+  return field.default_text.size() > kMost ? field.default_text.substr(0, kMost) + "…" : field.default_text;
+}
+
 std::string options_table(const std::vector<FieldDoc>& fields, const std::string& first) {
   Table table({{.title = first}, {.title = "type"}, {.title = "default"}, {.title = "range"}, {.title = "meaning"}});
   for (const auto& field : fields) {
-    table.row({field.name, field.type, field.required ? "(required)" : field.default_text, field.range, field.doc});
+    table.row({field.name, field.type, default_for_reading(field), field.range, field.doc});
   }
   return table.str();
 }

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <system_error>
 
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
@@ -14,10 +15,20 @@ namespace elbo {
 
 /// A long computation must not fail at its end over a name that was wrong from the start. Throws: UsageError.
 inline void check_output_folder(const std::string& option, const std::string& path) {
+  if (std::filesystem::is_directory(path)) {
+    throw UsageError("--" + option + ": " + in_quotes(path) + " is a folder; choose another name");
+  }
   const auto folder = std::filesystem::absolute(std::filesystem::path(path)).parent_path();
   if (std::filesystem::is_directory(folder)) return;
   throw UsageError("--" + option + ": got " + in_quotes(path) + ", but there is no folder " + in_quotes(folder.string()) +
                    "; create it or choose another");
+}
+
+/// Where both names lead to one file. A file that isn't there yet is told by its name.
+inline bool same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
+  std::error_code none;
+  return std::filesystem::equivalent(a, b, none) ||
+         std::filesystem::absolute(a).lexically_normal() == std::filesystem::absolute(b).lexically_normal();
 }
 
 /// The model as one that can. Throws: UsageError: "this model is quantized and can't encode".

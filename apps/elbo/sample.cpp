@@ -17,6 +17,7 @@
 #include "elbo/models/impute.h"
 #include "given.h"
 #include "modalities.h"
+#include "output.h"
 
 namespace elbo {
 namespace {
@@ -100,6 +101,7 @@ int run_sample(const std::vector<std::string>& words) {
   if (!line.parse(words, 1, 1)) return 0;
   const auto out = line.get<std::string>("out");
   const auto kind = output_kind(out);
+  check_output_folder("out", out);
   const auto asked_count =
       line.has("count") ? std::optional(line.integer("count", 1, kind == OutputKind::png ? 4096 : 1 << 24)) : std::nullopt;
   const auto temperature = line.get<double>("temperature");
@@ -125,7 +127,7 @@ int run_sample(const std::vector<std::string>& words) {
                                        .top_k = line.has("top-k") ? line.integer("top-k", 1, 1 << 30) : 0,
                                        .top_p = line.has("top-p") ? line.get<double>("top-p") : 1});
   const auto conditions = conditions_for(samples, spec, count, given);
-  if (kind == OutputKind::csv) columns_of(spec);  // before the work
+  if (kind == OutputKind::csv) columns_of(spec);                         // before the work
   const bool slow = dynamic_cast<CodePriorModel*>(&samples) != nullptr;  // code after code
   const int64_t at_once = slow ? 64 : 1024;
   std::vector<Tensor> parts;
@@ -174,6 +176,7 @@ int run_reconstruct(const std::vector<std::string>& words) {
   if (!line.parse(words, 1, 1)) return 0;
   const auto out = line.get<std::string>("out");
   const auto kind = output_kind(out);
+  check_output_folder("out", out);
   constexpr int64_t kAllRows = 0;
   const auto count = line.has("count") ? line.integer("count", 1, 1 << 24) : kind == OutputKind::csv ? kAllRows : 32;
   const auto num_samples = line.integer("samples", 1, 1'000'000);

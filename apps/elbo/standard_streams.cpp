@@ -12,7 +12,10 @@
 namespace elbo {
 
 TemporaryFile::TemporaryFile(std::string_view ending) {
-  auto name = (std::filesystem::temp_directory_path() / "elbo-XXXXXX").string() + std::string(ending);
+  std::error_code error;
+  const auto folder = std::filesystem::temp_directory_path(error);
+  if (error) throw UsageError("there is no folder for temporary files; set TMPDIR to one with room");
+  auto name = (folder / "elbo-XXXXXX").string() + std::string(ending);
   const int descriptor = ::mkstemps(name.data(), static_cast<int>(ending.size()));
   if (descriptor < 0) throw UsageError("can't make a temporary file " + in_quotes(name) + "; set TMPDIR to a folder with room");
   ::close(descriptor);

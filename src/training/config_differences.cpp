@@ -15,14 +15,6 @@ bool is_below(const std::string& path, std::string_view section) {
   return path == section || (path.starts_with(section) && path[section.size()] == '.');
 }
 
-/// A plateau schedule follows what was evaluated, and when: then evaluation decides the weights.
-bool follows_evaluation(const Node& node) {
-  if (const auto* type = node.find("type"); type && type->text == "plateau") return true;
-  return std::any_of(node.items.begin(), node.items.end(), follows_evaluation) ||
-         std::any_of(node.entries.begin(), node.entries.end(),
-                     [](const auto& entry) { return follows_evaluation(entry.second); });
-}
-
 using Leaves = std::vector<std::pair<std::string, std::string>>;
 
 void collect(const Node& node, const std::string& path, Leaves& leaves) {
@@ -60,11 +52,18 @@ const std::string* find(const Leaves& leaves, const std::string& path) {
 
 }  // namespace
 
+bool follows_evaluation(const Node& config) {
+  if (const auto* type = config.find("type"); type && type->text == "plateau") return true;
+  return std::any_of(config.items.begin(), config.items.end(), follows_evaluation) ||
+         std::any_of(config.entries.begin(), config.entries.end(),
+                     [](const auto& entry) { return follows_evaluation(entry.second); });
+}
+
 std::vector<std::string> config_differences(const Node& before, const Node& now) {
   Leaves old_leaves, new_leaves;
   collect(before, "", old_leaves);
   collect(now, "", new_leaves);
-  const bool evaluation_is_free = !follows_evaluation(before);
+  const bool evaluation_is_free = !follows_evaluation(before);  // else when and how it measures decides the weights
   const auto is_free = [&](const std::string& path) {
     return std::any_of(kFree.begin(), kFree.end(), [&](std::string_view section) {
       return is_below(path, section) && (section != "evaluation" || evaluation_is_free);

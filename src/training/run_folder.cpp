@@ -21,8 +21,9 @@ void make_folder(const fs::path& path) {
   if (error) throw CheckpointError("cannot create the folder " + path.string() + ": " + error.message());
 }
 
-void check_same_config(const fs::path& run, const Node& now) {
-  const auto differences = config_differences(load_yaml(run / "config.yaml"), now);
+void check_same_config(const fs::path& run, const Node& now, const ConfigReading& reading) {
+  const auto before = load_yaml(run / "config.yaml");
+  const auto differences = config_differences(reading ? reading(before) : before, now);
   if (differences.empty()) return;
   throw ConfigError(
       run.string() + ": this run was started with another config:\n  " + join(differences, "\n  ") +
@@ -39,6 +40,12 @@ void check_empty_or_run(const fs::path& path) {
   if (!empty && !fs::exists(path / "checkpoints")) {
     throw CheckpointError(path.string() + " is not empty and holds no run; choose another --run");
   }
+}
+
+/// It has a config.yaml too: a run that went on in it would write over what its checksums are of.
+void check_no_checkpoint(const fs::path& path) {
+  if (!fs::exists(path / "state.json")) return;
+  throw CheckpointError(path.string() + " is a checkpoint; name the folder of its run");
 }
 
 void check_no_run(const fs::path& path) {
@@ -74,12 +81,23 @@ std::vector<fs::path> event_files(const fs::path& run) {
 
 bool holds_run(const fs::path& path) { return fs::exists(path / "config.yaml") || fs::exists(path / "checkpoints"); }
 
-RunFolder::RunFolder(fs::path path, const Node& config, RunStart start) : path_(std::move(path)), start_(start) {
+void check_run_folder(const fs::path& path, const Node& config, RunStart start, const ConfigReading& reading) {
+  if (!fs::exists(path)) return;
+  check_no_checkpoint(path);
+  if (start == RunStart::fresh) check_empty_or_run(path);
+  const FileLock lock(path / kLockName);
+  if (start == RunStart::fresh) check_no_run(path);
+  if (fs::exists(path / "config.yaml")) check_same_config(path, config, reading);
+}
+
+RunFolder::RunFolder(fs::path path, const Node& config, RunStart start, const ConfigReading& reading)
+    : path_(std::move(path)), start_(start) {
   make_folder(path_);
+  check_no_checkpoint(path_);
   if (start == RunStart::fresh) check_empty_or_run(path_);  // before the lock: nothing is left in a stranger's folder
   lock_.emplace(path_ / kLockName);
   if (start == RunStart::fresh) check_no_run(path_);
-  if (fs::exists(path_ / "config.yaml")) check_same_config(path_, config);
+  if (fs::exists(path_ / "config.yaml")) check_same_config(path_, config, reading);
   make_folder(checkpoints());
   make_folder(samples());
   clear_leftovers(path_);

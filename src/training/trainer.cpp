@@ -250,6 +250,7 @@ void Trainer::Impl::evaluate() {
 }
 
 void Trainer::Impl::note_monitored(const NamedValues& values) {
+  if (!parts.config.chooses_best()) return;
   const bool lower_is_better = parts.config.monitor.starts_with('-');
   const auto monitor = parts.config.monitor.substr(lower_is_better ? 1 : 0);
   const auto found = std::find_if(values.begin(), values.end(), [&](const NamedValue& v) { return v.name == monitor; });

@@ -36,9 +36,10 @@ class Mistakes(CliTest):
     def test_unknown_options_and_missing_arguments_are_exit_1(self):
         config = self.small()
         for words, says in [(("train", config, "--epochs", "5"), "epochs"), (("train",), "expected 1"),
-                            (("train", config, config), "expected 1"), (("evaluate",), "expected 1"),
+                            (("train", config, config), "expected 0 to 1 (CONFIG.yaml)"), (("evaluate",), "expected 1"),
                             (("describe", "objective"), "AXIS/NAME"), (("describe", "objective/iwea"), "iwae"),
-                            (("describe", "objektive/iwae"), "objective"), (("list", "objektive"), "objective"),
+                            (("describe", "objektive/iwae"), "objective"),
+                            (("describe", "transformer"), "there is code_prior/transformer"), (("list", "objektive"), "objective"),
                             (("train", config, "--threads", "many"), "threads"), (("train", config, "--threads", "-2"), "threads"),
                             (("train", config, "--device", "gpu"), "cuda")]:
             with self.subTest(words):

@@ -160,7 +160,9 @@ class Evaluate(TrainedRun):
         for args, says in [(("--metrics", "elbow"), "did you mean 'elbo'"), (("--metrics", "elbo,,"), "metric"),
                            (("--samples", "0"), "--samples"), (("--samples", "-5"), "--samples"), (("--samples", "ten"), "samples"),
                            (("--limit", "-1"), "--limit"), (("--batch-size", "0"), "--batch-size"), (("--split", "dev"), "--split"),
-                           (("--seed", "-1"), "--seed"), (("--per-example", "rows.xlsx"), ".csv")]:
+                           (("--seed", "-1"), "--seed"), (("--per-example", "rows.xlsx"), ".csv"),
+                           (("--per-example", "a.npz", "--save-noise", "./a.npz"), "is what --save-noise writes"),
+                           (("--per-example", "a.csv", "--json", "a.csv"), "is what --per-example writes")]:
             with self.subTest(args):
                 self.refused(1, "evaluate", self.run_folder, *args, "--quiet", says=says)
         self.assertEqual(os.listdir(self.folder), [])
@@ -193,8 +195,12 @@ class Pictures(TrainedRun):
                 self.refused(1, *args, says=says)
         self.assertEqual(os.listdir(self.folder), [])
 
-    def test_a_folder_that_is_not_there_is_exit_4(self):
-        self.refused(4, "sample", self.run_folder, "--out", "nowhere/samples.png", says="nowhere/samples.png")
+    def test_where_a_picture_cannot_go_is_told_before_the_work(self):
+        for command in ("sample", "reconstruct"):
+            self.refused(1, command, self.run_folder, "--out", "nowhere/samples.png", says="nowhere/samples.png")
+            os.mkdir(self.path("folder.png"))
+            self.refused(1, command, self.run_folder, "--out", "folder.png", says="is a folder")
+            os.rmdir(self.path("folder.png"))
 
 
 class Info(TrainedRun):

@@ -6,7 +6,7 @@ import subprocess
 import time
 import unittest
 
-from support import SMALL, CliTest, checkpoint_steps, half_written, main, metrics_of, read, start, tensors_of
+from support import SMALL, CliTest, checkpoint_steps, half_written, last_checkpoint, main, metrics_of, read, start, tensors_of, write
 
 # Everything that has a state: dynamic binarisation, a schedule, clipping, averaged weights, checkpoints between epochs.
 FULL = SMALL.replace("learning_rate: 1e-2", "learning_rate: {type: cosine, from: 1e-2, to: 1e-3, warmup_steps: 5}").replace(
@@ -81,6 +81,23 @@ class Resume(CliTest):
         self.assertIn("training is already at step 120 of 120", result.err)
         self.assert_same_run(run, whole)
 
+    def test_a_run_goes_on_by_its_own_configuration(self):
+        constant = self.small(SMALL, "constant.yaml")
+        whole = self.train("whole", "--set", "training.epochs=4", config=constant)
+        run = self.train("run", config=constant)
+        os.remove(constant)
+        self.elbo("train", "--resume", "--run", run, "--quiet", "--set", "training.epochs=4")
+        self.assert_same_run(run, whole)
+        self.refused(1, "train", "--resume", "--run", "empty", says="there is no run in 'empty' to continue; name the CONFIG.yaml")
+        self.refused(1, "train", "--run", run, says="got 0 arguments, expected 1 (CONFIG.yaml)")
+
+    def test_a_checkpoint_is_no_run_to_go_on_in(self):
+        run = self.train("run")
+        checkpoint = last_checkpoint(run)
+        before = {name: read(os.path.join(checkpoint, name)) for name in os.listdir(checkpoint)}
+        self.refused(4, "train", "--resume", "--run", checkpoint, "--set", "training.epochs=3", says="is a checkpoint; name the folder of its run")
+        self.assertEqual({name: read(os.path.join(checkpoint, name)) for name in os.listdir(checkpoint)}, before)
+
     def test_a_longer_training_is_the_one_that_was_asked_for_at_once(self):
         constant = self.small(SMALL, "constant.yaml")  # a schedule over the whole run would depend on its length
         whole = self.train("whole", "--set", "training.epochs=4", config=constant)
@@ -104,6 +121,18 @@ class Resume(CliTest):
                            "objective.type: elbo, now iwae", "objective.samples: 1, now 3", "training.clip_norm: 5, now 6"])
         self.refused(2, "train", self.config, "--run", run, "--resume", "--seed", "9", says="seed: 3, now 9")
         self.assertEqual(read(os.path.join(run, "config.yaml")), before)
+
+    def test_a_run_from_before_an_option_came_goes_on(self):
+        """Its config.yaml does not know the option: what it did is the default."""
+        run = self.train("run", config=self.config)
+        path = os.path.join(run, "config.yaml")
+        now = read(path).decode()
+        before = "".join(line for line in now.splitlines(keepends=True) if "  flip: " not in line)
+        self.assertNotEqual(before, now)
+        write(path, before)
+        self.refused(2, "train", self.config, "--run", run, "--resume", "--set", "data.flip=true", says="data.flip: false, now true")
+        self.elbo("train", self.config, "--run", run, "--resume", "--quiet")
+        self.assertEqual(read(path).decode(), now)
 
     def test_a_damaged_last_checkpoint_is_named_and_nothing_is_overwritten(self):
         run = self.train("run", config=self.config)

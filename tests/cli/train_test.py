@@ -142,6 +142,8 @@ class Refusals(CliTest):
     def test_a_monitor_that_is_not_evaluated_is_refused_before_there_is_a_run(self):
         self.refused(2, "train", self.small(), "--run", "run", "--quiet", "--set", "training.monitor=valid/bond",
                      says=["training.monitor: 'valid/bond'", "did you mean 'valid/bound'"])
+        self.refused(2, "train", self.small(), "--run", "run", "--quiet", "--set", "training.monitor=none", "--set",
+                     "optimizer.learning_rate={type: plateau, from: 1e-3}", says="nothing to follow")
         self.assertFalse(os.path.exists(self.path("run")))
 
     def test_what_the_trainer_cannot_do_is_refused_before_there_is_a_run(self):

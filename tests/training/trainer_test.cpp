@@ -124,6 +124,22 @@ TEST(Trainer, ALeadingMinusMonitorsTheLowestAndABestOneIsWrittenWhateverTheCaden
   EXPECT_THAT(names, ::testing::UnorderedElementsAre("step-3", "step-4", "step-6", "step-8", "step-9", "best", "last"));
 }
 
+TEST(Trainer, WithoutAMonitorTheLastCheckpointStands) {
+  TemporaryFolder folder;
+  RunFolder run(folder.path / "run", config_node(), RunStart::fresh);
+  Kit kit;
+  kit.run = &run;
+  kit.config.monitor = "none";
+  kit.config.steps = 9;
+  kit.hooks = {evaluating([](const TrainingState& state) { return NamedValues{{"valid/bound", -double(state.step)}}; })};
+  EXPECT_FALSE(Trainer(kit.parts()).run().best);
+  EXPECT_FALSE(fs::exists(run.checkpoints() / "best"));
+  EXPECT_EQ(find_checkpoint(run.path()), run.checkpoints() / "step-9");
+  kit.run = nullptr;
+  kit.config.early_stopping.patience = 2;
+  EXPECT_THAT(message_of<ConfigError>([&] { Trainer(kit.parts()); }), HasSubstr("early_stopping: nothing is monitored"));
+}
+
 TEST(Trainer, AnUnknownMonitorIsAnErrorThatListsTheValues) {
   Kit kit;
   kit.config.monitor = "valid/buond";

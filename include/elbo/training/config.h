@@ -98,13 +98,16 @@ struct TrainingConfig {
     field("deterministic", deterministic, "same bits on CUDA too, by slower operations where needed");
     field("non_finite", non_finite, "what becomes of a step whose loss or gradient is not finite");
     field("max_skipped", max_skipped, "skipped steps in a row that end training after all", at_least(1));
-    field("monitor", monitor, "evaluated value that chooses the best checkpoint: higher is better, lower with a leading '-'");
+    field("monitor", monitor,
+          "evaluated value that chooses the best checkpoint: higher is better, lower with a leading '-'; none: the last one "
+          "stands");
     field("early_stopping", early_stopping, "when training ends before its length");
     field("phases", phases, "by the name of an objective's phase: what it has of its own");
     field("log_every_steps", log_every_steps, "steps between lines of metrics.jsonl; an epoch's end writes one too", at_least(1));
     field("checkpoint", checkpoint, "when checkpoints are written and which stay");
   }
   void check(Relations& relations) const;
+  bool chooses_best() const { return monitor != "none"; }
 };
 
 }  // namespace elbo

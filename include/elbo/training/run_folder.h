@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <optional>
 
 #include "elbo/config/node.h"
@@ -9,6 +10,9 @@
 namespace elbo {
 
 enum class RunStart { fresh, resume };
+
+/// What a config.yaml that was written earlier means now.
+using ConfigReading = std::function<Node(const Node&)>;
 
 /// Where the logs stood when a checkpoint was written.
 struct LogPositions {
@@ -25,7 +29,7 @@ struct LogPositions {
 class RunFolder {
  public:
   /// `config` is the resolved config; it is written to config.yaml, over that of an earlier start.
-  RunFolder(std::filesystem::path path, const Node& config, RunStart start);
+  RunFolder(std::filesystem::path path, const Node& config, RunStart start, const ConfigReading& reading = {});
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
@@ -53,6 +57,9 @@ class RunFolder {
   std::optional<EventWriter> events_ = {};
 };
 
+/// Throws what RunFolder would over a folder and a config, before work that would be in vain; makes nothing but a lock.
+void check_run_folder(const std::filesystem::path& path, const Node& config, RunStart start, const ConfigReading& reading = {});
+
 /// True when the folder holds a run, whole or cut short.
 bool holds_run(const std::filesystem::path& path);
 
@@ -60,5 +67,8 @@ bool holds_run(const std::filesystem::path& path);
 /// training.steps, training.log_every_steps, training.checkpoint, training.early_stopping and (unless a schedule follows the
 /// evaluated values) evaluation.
 std::vector<std::string> config_differences(const Node& before, const Node& now);
+
+/// Whether a schedule somewhere in a configuration follows the monitored values (`plateau`).
+bool follows_evaluation(const Node& config);
 
 }  // namespace elbo
