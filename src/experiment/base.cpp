@@ -22,13 +22,42 @@ std::filesystem::path run_in(const std::filesystem::path& folder) {
   return newest.empty() ? folder : newest;
 }
 
+std::vector<std::string> checkpoint_names_in(const std::filesystem::path& run) {
+  std::vector<std::string> names;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(run / "checkpoints", ignored)) {
+    if (std::filesystem::exists(entry.path() / "state.json")) names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 std::filesystem::path checkpoint_of(const BaseConfig& config) {
   const auto run = run_in(config.run);
   if (!std::filesystem::exists(run)) {
     throw ConfigError("base.run: there is no " + in_quotes(config.run) +
                       "; train the base first, or name its run: --set base.run=FOLDER");
   }
-  return find_checkpoint(config.checkpoint == "best" ? run : run / "checkpoints" / config.checkpoint);
+  if (config.checkpoint == "best") return find_checkpoint(run);
+  if (std::filesystem::exists(run / "state.json")) {
+    throw ConfigError("base.checkpoint: got " + in_quotes(config.checkpoint) + ", and base.run, " + in_quotes(run.string()) +
+                      ", is a checkpoint already; leave base.checkpoint out or name the run's folder");
+  }
+  const auto names = checkpoint_names_in(run);
+  if (std::find(names.begin(), names.end(), config.checkpoint) == names.end()) {
+    throw ConfigError("base.checkpoint: got " + in_quotes(config.checkpoint) + ", and " + run.string() +
+                      (names.empty() ? " has no checkpoint" : " has " + join(names, ", ")));
+  }
+  return find_checkpoint(run / "checkpoints" / config.checkpoint);
+}
+
+/// Says which key led to the folder.
+Checkpoint opened_base(const BaseConfig& config) {
+  try {
+    return Checkpoint(checkpoint_of(config));
+  } catch (const CheckpointError& error) {
+    throw CheckpointError(std::string("base.run: ") + error.what());
+  }
 }
 
 ExperimentConfig config_of(const BaseRecord& record) {
@@ -52,7 +81,7 @@ std::shared_ptr<Model> rebuild_base(std::span<const BaseRecord> records, at::Dev
 }
 
 Base load_base(const BaseConfig& config, at::Device device) {
-  const Checkpoint checkpoint(checkpoint_of(config));
+  const auto checkpoint = opened_base(config);
   Base base;
   base.records.push_back({.run = run_in(config.run).string(),
                           .checkpoint = checkpoint.folder().filename().string(),

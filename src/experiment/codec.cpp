@@ -38,7 +38,7 @@ CodecParts codec_parts(Model& model, const DataSpec& spec, at::Device device) {
   parts.model = dynamic_cast<Quantized*>(second_stage ? &second_stage->base() : &model);
   if (!parts.model || !spec.contains("x")) {
     throw UsageError("this model is " + std::string(model.family()) +
-                     ", which has no codes to compress; vq_vae, vq_vae_2 and code_prior over one of them have");
+                     ", which has no codes to compress; vq_vae, vq_vae_2, mcquic and code_prior over one of them have");
   }
   if (!second_stage) {
     parts.why_no_prior = "this run has no prior over its codes: train a second stage, model code_prior with this run as its base";

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
@@ -55,11 +56,6 @@ class FileWriter {
                .images_per_stream = options.images_per_stream > 0 ? options.images_per_stream : default_images_per_stream(codec),
                .names = options.names};
     header_.images_per_stream = std::min(header_.images_per_stream, header_.num_images);
-    if (header_.images_per_stream * codec.codes_per_image() > kMaxCodesPerStream) {
-      throw UsageError(text("codec: a stream of ", header_.images_per_stream, " images has more than ",
-                            with_commas(kMaxCodesPerStream), " codes; take at most ",
-                            kMaxCodesPerStream / codec.codes_per_image(), " images a stream"));
-    }
   }
 
   Compressed write(CodingPrior prior) {
@@ -113,6 +109,30 @@ class FileWriter {
   CodeHeader header_ = {};
 };
 
+/// What would be refused when all is done is refused before anything is.
+void check_options(const Codec& codec, int64_t num_images, const CompressOptions& options) {
+  const bool has_prior = !codec.parts().priors.empty();
+  if (options.prior == CodingPrior::autoregressive && !has_prior) {
+    throw UsageError("prior autoregressive: " + codec.parts().why_no_prior);
+  }
+  const auto prior = options.prior.value_or(has_prior ? CodingPrior::autoregressive : CodingPrior::uniform);
+  const auto most = most_images_in_stream(prior, codec.codes_per_image());
+  if (std::min(options.images_per_stream, num_images) > most) {
+    throw UsageError(text("codec: a stream of ", options.images_per_stream, " images of ", codec.codes_per_image(),
+                          " codes is more than one stream may hold; take at most ", with_commas(most), " images a stream"));
+  }
+  const auto& names = options.names;
+  if (!names.empty() && static_cast<int64_t>(names.size()) != num_images) {
+    throw UsageError(text("codec: got ", names.size(), " names for ", num_images, " images, expected as many or none"));
+  }
+  std::set<std::string_view> known;
+  for (const auto& name : names) {
+    auto problem = code_name_problem(name);
+    if (problem.empty() && !known.insert(name).second) problem = "stands twice";
+    if (!problem.empty()) throw UsageError("codec: the name " + in_quotes(name) + " " + problem + "; rename the picture");
+  }
+}
+
 /// As a picture file holds them.
 Tensor eight_bits(const Tensor& x) { return (x.nan_to_num(0).clamp(0, 1) * 255).round() / 255; }
 
@@ -122,9 +142,7 @@ Compressed compress_codes(Codec& codec, const std::vector<Tensor>& codes, const 
   if (codes.size() != codec.alphabets().size() || codes.front().size(0) == 0) {
     throw UsageError("codec: expected the codes of one image at least, of each level");
   }
-  if (options.prior == CodingPrior::autoregressive && codec.parts().priors.empty()) {
-    throw UsageError("prior autoregressive: " + codec.parts().why_no_prior);
-  }
+  check_options(codec, codes.front().size(0), options);
   FileWriter writer(codec, codes, options);
   if (options.prior) return writer.write(*options.prior);
   if (!codec.parts().priors.empty()) return writer.write(CodingPrior::autoregressive);
@@ -133,9 +151,8 @@ Compressed compress_codes(Codec& codec, const std::vector<Tensor>& codes, const 
 }
 
 Compressed compress_images(Codec& codec, const ImageRows& rows, int64_t num_images, const CompressOptions& options) {
-  if (options.prior == CodingPrior::autoregressive && codec.parts().priors.empty()) {
-    throw UsageError("prior autoregressive: " + codec.parts().why_no_prior);
-  }
+  if (num_images == 0) throw UsageError("codec: there is no image to compress");
+  check_options(codec, num_images, options);
   const auto kind = codec.x().kind;
   bool has_psnr = kind == ValueKind::unit || kind == ValueKind::binary;
   std::vector<std::vector<Tensor>> parts(codec.alphabets().size());
@@ -153,7 +170,6 @@ Compressed compress_images(Codec& codec, const ImageRows& rows, int64_t num_imag
     }
     if (options.progress) options.progress("encode", first + count);
   }
-  if (num_images == 0) throw UsageError("codec: there is no image to compress");
   std::vector<Tensor> codes;
   for (auto& level : parts) codes.push_back(torch::cat(level));
   auto compressed = compress_codes(codec, codes, options);
@@ -181,6 +197,9 @@ CodeReader::CodeReader(Codec& codec, const CodeFile& file) : file_(file) {
   } else {
     coder_ = detail::make_empirical_coder(codec.alphabets(), detail::unpack_code_counts(codec.alphabets(), header.prior_data,
                                                                                         file.origin() + ": the prior's counts"));
+  }
+  for (int64_t i = 0; i < header.num_streams(); ++i) {
+    coder_->check_room(file.stream(i).size(), file.images_in_stream(i), file.origin_of(i));
   }
 }
 

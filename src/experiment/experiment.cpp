@@ -143,7 +143,6 @@ Experiment build_experiment(const ExperimentConfig& config, const Runtime& runti
   auto experiment = build(config, runtime, dataset->spec(), training_mean, base.model);
   experiment.bases = base.records;
   experiment.dataset = dataset;
-  if (continued && base.model) continued->load_model(*experiment.model);  // before the base encodes anything
   return experiment;
 }
 

@@ -140,6 +140,25 @@ std::vector<Tensor> StreamCoder::decode(std::span<const uint8_t> bytes, int64_t 
   return codes;
 }
 
+void StreamCoder::check_room(size_t num_bytes, int64_t num_images, const std::string& origin) const {
+  // A symbol beside which V - 1 others have a frequency of 1 makes the coder's state x at least x / f (V - 1) larger, rounded
+  // down, with f < 2^b <= x: never less than half of that.
+  double bits_an_image = 0, codes_an_image = 0;
+  for (const auto& alphabet : alphabets_) {
+    for (const auto size : alphabet.sizes) {
+      const auto V = size > 0 ? size : kEscape + 1;
+      const double places = static_cast<double>(alphabet.grid.height * alphabet.grid.width);
+      bits_an_image += places * std::log2(1 + std::ldexp(static_cast<double>(V - 1), -frequency_bits(V) - 1));
+      codes_an_image += places;
+    }
+  }
+  constexpr double kSlack = 64;  // the state begins above 1 and is stored in whole bytes
+  const auto images = static_cast<double>(num_images);
+  if (0.999 * images * bits_an_image <= 8 * static_cast<double>(num_bytes) + kSlack) return;
+  throw DataError(text(origin, ": ", with_commas(static_cast<int64_t>(images * codes_an_image)), " codes don't fit into ",
+                       num_bytes, num_bytes == 1 ? " byte" : " bytes", "; get the file again or compress anew"));
+}
+
 CodeCounts count_codes(const std::vector<CodeAlphabet>& alphabets, const std::vector<Tensor>& codes) {
   CodeCounts counts;
   for (size_t level = 0; level < alphabets.size(); ++level) {

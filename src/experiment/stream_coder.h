@@ -26,6 +26,8 @@ class StreamCoder {
 
   std::vector<uint8_t> encode(const std::vector<Tensor>& codes, StreamBits& bits) const;
   std::vector<Tensor> decode(std::span<const uint8_t> bytes, int64_t num_images, const std::string& origin) const;
+  /// Throws: DataError where no coder can have put the codes of so many images into so few bytes, before anything is decoded.
+  void check_room(size_t num_bytes, int64_t num_images, const std::string& origin) const;
 
  protected:
   /// Of the largest table.

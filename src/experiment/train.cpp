@@ -29,9 +29,12 @@ std::string utc_time() {
 
 std::string headline(const Experiment& experiment, const std::filesystem::path& run) {
   const auto& device = experiment.runtime.device;
+  std::string builds_on;
+  if (!experiment.bases.empty()) builds_on = text("   base ", experiment.bases[0].run, ", ", experiment.bases[0].checkpoint);
   return text(experiment.config.name, "   ", experiment.config.model.type(), " ", experiment.model->summary(), ", ",
               count_of(num_parameters(*experiment.model), "parameter"), "   ",
-              device.is_cpu() ? text("cpu, ", count_of(at::get_num_threads(), "thread")) : device.str(), "   run ", run.string());
+              device.is_cpu() ? text("cpu, ", count_of(at::get_num_threads(), "thread")) : device.str(), "   run ", run.string(),
+              builds_on);
 }
 
 /// runs/<name>/<UTC time>, taken at once, so that two trainings started in the same second do not meet.
@@ -58,20 +61,27 @@ TrainingResult trained(Trainer& trainer, RunStart start) {
 }
 
 /// The names that an evaluation gives are known when one has been made: of a few rows, before there is a run folder.
-void check_monitor_early(const ExperimentConfig& config, const Experiment& experiment) {
+void check_evaluation_early(const ExperimentConfig& config, const Experiment& experiment) {
+  const EvaluationHookParts parts{.model = experiment.model,
+                                  .objective = experiment.objective,
+                                  .dataset = experiment.dataset,
+                                  .device = experiment.runtime.device};
+  make_evaluation_hook(config.evaluation, parts);  // throws where a metric is not for this model or these data
   const auto& monitor = config.training.monitor;
+  if (!config.training.chooses_best()) {
+    if (follows_evaluation(dump_config(config)))
+      throw ConfigError("training.monitor: none leaves the plateau schedule nothing to follow; name an evaluated value");
+    return;
+  }
   if (monitor == "valid/bound" || monitor == "-valid/bound") return;  // always there
   auto few = config.evaluation;
   few.limit = std::min(experiment.dataset->batch_size(), experiment.dataset->size(Split::valid));
   few.samples = 1;
   few.pictures = 0;
-  const auto hook = make_evaluation_hook(few, {.model = experiment.model,
-                                               .objective = experiment.objective,
-                                               .dataset = experiment.dataset,
-                                               .device = experiment.runtime.device});
   NamedValues values;
   try {
-    values = hook->evaluate({.step = 1, .clock = {.step = 1, .steps_per_epoch = 1, .total_steps = 1}});
+    values =
+        make_evaluation_hook(few, parts)->evaluate({.step = 1, .clock = {.step = 1, .steps_per_epoch = 1, .total_steps = 1}});
   } catch (const Error& error) {
     log_debug(text("training.monitor is not checked before the first evaluation: ", error.what()));
     return;
@@ -86,12 +96,23 @@ std::string measured_on(const ExperimentConfig& config) {
               samples_count ? text(", evaluation.samples ", config.evaluation.samples) : "");
 }
 
+/// A run's config of an earlier version: options that came since have their defaults.
+Node in_full(const Node& config) {
+  try {
+    return dump_config(read_config<ExperimentConfig>(config));
+  } catch (const ConfigError&) {
+    return config;  // the comparison tells what differs
+  }
+}
+
 /// The checkpoint of a second stage that goes on: it stands alone, so that its base need not be there any more.
 std::optional<Checkpoint> continued_stage(const ExperimentConfig& config, const TrainRequest& request) {
   if (!config.base || request.start != RunStart::resume || !request.run) return {};
   const auto last = *request.run / "checkpoints" / "last";
   if (!std::filesystem::exists(last)) return {};
-  return Checkpoint(std::filesystem::canonical(last));
+  Checkpoint checkpoint(std::filesystem::canonical(last));
+  if (checkpoint.state().bases.empty()) return {};  // another run: the comparison of configs tells it
+  return checkpoint;
 }
 
 }  // namespace
@@ -99,15 +120,17 @@ std::optional<Checkpoint> continued_stage(const ExperimentConfig& config, const 
 std::filesystem::path train(const ExperimentConfig& config, const Runtime& runtime, const TrainRequest& request) {
   const auto continued = continued_stage(config, request);
   auto experiment = build_experiment(config, runtime, DataUse::load, continued ? &*continued : nullptr);
+  if (request.run) check_run_folder(*request.run, dump_config(experiment.config), request.start, in_full);
+  if (continued) continued->load_model(*experiment.model);  // before its base encodes anything
   if (auto* prior = dynamic_cast<CodePriorModel*>(experiment.model.get())) {
     experiment.dataset = encoded_set(experiment.dataset, *prior, runtime.device);
   }
   const auto coupling = batch_coupling(*experiment.model, *experiment.objective);
   auto loader = std::make_shared<Loader>(experiment.dataset, experiment.dataset->batch_size(), experiment.seed(),
                                          coupling.empty() ? ShortBatch::keep : ShortBatch::drop);
-  check_monitor_early(experiment.config, experiment);
+  check_evaluation_early(experiment.config, experiment);
   const auto path = request.run ? *request.run : new_run_folder(config.name);
-  RunFolder run(path, dump_config(experiment.config), request.start);
+  RunFolder run(path, dump_config(experiment.config), request.start, in_full);
   log_info(headline(experiment, path));
   const EvaluationHookParts measured{.model = experiment.model,
                                      .objective = experiment.objective,

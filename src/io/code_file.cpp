@@ -24,7 +24,7 @@ constexpr int64_t kMaxCodedPixels = 1 << 28;
 constexpr int64_t kMaxLevels = 16;
 constexpr int64_t kMaxVocabulary = 1 << 21;
 constexpr int64_t kMaxImages = 1 << 28;
-constexpr int64_t kMaxNameBytes = 255;
+constexpr size_t kMaxNameBytes = 255;
 constexpr const char* kCodeRemedy = "; get the file again or compress anew";
 
 uint32_t code_checksum(std::span<const uint8_t> bytes) { return crc32c(std::as_bytes(bytes)); }
@@ -56,14 +56,6 @@ std::string hex_of(std::span<const uint8_t> bytes) {
   std::string hex;
   for (const uint8_t byte : bytes) hex += {kDigits[byte >> 4], kDigits[byte & 15]};
   return hex;
-}
-
-/// Why a file of this name may not be written where a user asked for the images; empty for good names.
-std::string name_problem(std::string_view name) {
-  if (name.empty() || name == "." || name == ".." || name.find_first_of("/\\") != std::string_view::npos) return "names no file";
-  if (find_invalid_utf8(name)) return "isn't UTF-8";
-  const auto control = [](char c) { return static_cast<uint8_t>(c) < 32 || c == 127; };
-  return std::any_of(name.begin(), name.end(), control) ? "holds a control character" : "";
 }
 
 std::string in_bytes(uint64_t count) { return text(count, count == 1 ? " byte" : " bytes"); }
@@ -172,9 +164,10 @@ void read_shapes(CodeCursor& cursor, CodeHeader& header) {
   header.num_images = cursor.number("the number of images", 0, kMaxImages);
   const size_t block_at = cursor.position();
   header.images_per_stream = cursor.number("the number of images in a stream", 1, kMaxImages);
-  if (std::min(header.num_images, header.images_per_stream) > kMaxCodesPerStream / codes) {
-    cursor.fail(block_at, text("a stream of ", header.images_per_stream, " images has more than ", kMaxCodesPerStream,
-                               " codes; take fewer images for each"));
+  if (std::min(header.num_images, header.images_per_stream) > most_images_in_stream(header.prior, codes)) {
+    const bool is_trained = header.prior == CodingPrior::autoregressive;
+    cursor.fail(block_at, text("a stream of ", header.images_per_stream, " images has more than ",
+                               is_trained ? kMaxCodesUnderPrior : kMaxCodesPerStream, " codes; take fewer images for each"));
   }
 }
 
@@ -188,9 +181,7 @@ void read_names(CodeCursor& cursor, CodeHeader& header) {
     const size_t name_at = cursor.position();
     const auto bytes = cursor.sized("a name");
     std::string name(bytes.begin(), bytes.end());
-    if (bytes.size() > kMaxNameBytes)
-      cursor.fail(name_at, text("a name has ", bytes.size(), " bytes, expected at most ", kMaxNameBytes));
-    if (const auto problem = name_problem(name); !problem.empty()) {
+    if (const auto problem = code_name_problem(name); !problem.empty()) {
       cursor.fail(name_at, "the name " + in_quotes(name) + " " + problem);
     }
     header.names.push_back(std::move(name));
@@ -203,12 +194,27 @@ void read_names(CodeCursor& cursor, CodeHeader& header) {
 
 }  // namespace
 
+int64_t most_images_in_stream(CodingPrior prior, int64_t codes_per_image) {
+  const bool is_trained = prior == CodingPrior::autoregressive;
+  const auto most = (is_trained ? kMaxCodesUnderPrior : kMaxCodesPerStream) / codes_per_image;
+  return is_trained ? std::max<int64_t>(most, 1) : most;
+}
+
+std::string code_name_problem(std::string_view name) {
+  if (name.empty() || name == "." || name == ".." || name.find_first_of("/\\") != std::string_view::npos) return "names no file";
+  if (name.size() > kMaxNameBytes) return text("has ", name.size(), " bytes, expected at most ", kMaxNameBytes);
+  if (find_invalid_utf8(name)) return "isn't UTF-8";
+  const auto control = [](char c) { return static_cast<uint8_t>(c) < 32 || c == 127; };
+  return std::any_of(name.begin(), name.end(), control) ? "holds a control character" : "";
+}
+
 CodeFile::CodeFile(std::vector<uint8_t> bytes, std::string origin) : bytes_(std::move(bytes)), origin_(std::move(origin)) {
   CodeCursor cursor(bytes_, origin_);
   check_frame(cursor, bytes_, origin_);
   model_hash_at_ = cursor.position();
   header_.model_hash = hex_of(cursor.take(kCodeHashBytes, "the model's hash"));
-  header_.prior = static_cast<CodingPrior>(cursor.number("the kind of prior", 0, static_cast<int64_t>(CodingPrior::autoregressive)));
+  header_.prior =
+      static_cast<CodingPrior>(cursor.number("the kind of prior", 0, static_cast<int64_t>(CodingPrior::autoregressive)));
   prior_hash_at_ = cursor.position();
   const auto prior_hash = cursor.sized("the prior's hash");
   if (!prior_hash.empty() && prior_hash.size() != kCodeHashBytes) {
@@ -262,9 +268,11 @@ std::string CodeFile::origin_of(int64_t index) const {
 void CodeFile::expect_made_by(const std::string& model_hash, const std::string& prior_hash) const {
   const auto expect = [this](size_t at, const std::string& whose, const std::string& got, const std::string& expected) {
     if (got == expected) return;
-    const auto shown = [](const std::string& hash) { return hash.empty() ? "none" : hash.substr(0, 16) + "…"; };
-    throw DataError(text(origin_, ": byte ", at, ": made with the ", whose, " of hash ", shown(got), ", not with this one, ",
-                         shown(expected), "; decompress with the run that compressed it"));
+    const auto shown = [](const std::string& hash) { return hash.substr(0, 16) + "…"; };
+    throw DataError(text(origin_, ": byte ", at, ": made with ",
+                         got.empty() ? text("no ", whose) : text("the ", whose, " of hash ", shown(got)),
+                         expected.empty() ? ", and this run has none" : ", not with this one, " + shown(expected),
+                         "; decompress with the run that compressed it"));
   };
   expect(model_hash_at_, "model", header_.model_hash, model_hash);
   expect(prior_hash_at_, "prior", header_.prior_hash, prior_hash);

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <deque>
 #include <map>
+#include <mutex>
 #include <vector>
 
 #include "elbo/math/arithmetic.h"
@@ -34,6 +35,25 @@ Gridded by_row(const Tensor& x) {
 /// x weight^T for at most kLongestSum columns, without rounding after by_row.
 Tensor product(const Gridded& x, const Gridded& weight) {
   return at::matmul(x.integers, weight.integers.transpose(-2, -1)).mul_(x.unit).mul_(weight.unit.transpose(-2, -1));
+}
+
+/// sums x_unit weight_unit^T + bias, rounded once: the units are powers of two. Shapes: sums [..., out], which is written over,
+/// x_unit [..., 1], weight_unit [out, 1], bias [out] or undefined.
+Tensor scaled(Tensor sums, const Tensor& x_unit, const Tensor& weight_unit, const Tensor& bias) {
+  if (!sums.is_cpu() || !sums.is_contiguous() || !x_unit.is_contiguous() || !weight_unit.is_contiguous()) {
+    sums.mul_(x_unit).mul_(weight_unit.transpose(-2, -1));
+    return bias.defined() ? sums.add_(bias) : sums;
+  }
+  // In one pass: what a layer of many thousand outputs gives is more than the caches hold.
+  const auto shift = bias.defined() ? bias.contiguous() : at::full({sums.size(-1)}, -0.0, sums.options());  // -0 changes nothing
+  const auto columns = sums.size(-1);
+  auto* sum = sums.mutable_data_ptr<double>();
+  const auto *row_unit = x_unit.const_data_ptr<double>(), *unit = weight_unit.const_data_ptr<double>();
+  const auto* added = shift.const_data_ptr<double>();
+  for (int64_t row = 0; row < x_unit.numel(); ++row, sum += columns) {
+    for (int64_t i = 0; i < columns; ++i) sum[i] = sum[i] * row_unit[row] * unit[i] + added[i];
+  }
+  return sums;
 }
 
 /// 2^k of integers within float64's exponents.
@@ -81,7 +101,8 @@ std::vector<Gridded> rounded_weight(const Tensor& weight) {
 /// made anew at each call would only fill it, so the oldest leave.
 class RoundedWeights {
  public:
-  const std::vector<Gridded>& of(const Tensor& weight) {
+  std::vector<Gridded> of(const Tensor& weight) {
+    const std::lock_guard lock(mutex_);
     constexpr size_t kWeights = 1024;
     const auto same = [&](const Known& known) {
       return known.weight.const_data_ptr() == weight.const_data_ptr() && known.weight.sizes() == weight.sizes() &&
@@ -102,8 +123,9 @@ class RoundedWeights {
     Tensor weight;
     std::vector<Gridded> parts;
   };
-  std::map<const void*, std::vector<Known>> known_;
-  std::deque<const void*> order_;
+  std::mutex mutex_ = {};
+  std::map<const void*, std::vector<Known>> known_ = {};
+  std::deque<const void*> order_ = {};
 };
 
 class ExactArithmetic final : public Arithmetic {
@@ -115,6 +137,11 @@ class ExactArithmetic final : public Arithmetic {
     const at::NoGradGuard no_grad;
     const auto rows = x.to(at::kDouble);
     const auto parts = weights_ == Weights::fixed ? rounded_.of(weight) : rounded_weight(weight);
+    const auto shift = bias.defined() ? bias.to(at::kDouble) : Tensor();
+    if (parts.size() == 1) {
+      const auto gridded = by_row(rows);
+      return scaled(at::matmul(gridded.integers, parts[0].integers.t()), gridded.unit, parts[0].unit, shift);
+    }
     Tensor total;
     int64_t from = 0;
     for (const auto& part : parts) {
@@ -123,7 +150,7 @@ class ExactArithmetic final : public Arithmetic {
       total = total.defined() ? total.add_(added) : added;
       from += count;
     }
-    return bias.defined() ? total.add_(bias.to(at::kDouble)) : total;
+    return shift.defined() ? total.add_(shift) : total;
   }
 
   Tensor conv(const Tensor& x, const Tensor& weight, const Tensor& bias) override {

@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <memory>
 #include <vector>
@@ -94,12 +95,15 @@ class ChainPrior final : public AutoregressiveCodePrior {
     return logits;
   }
   std::unique_ptr<CodeDecoding> start(int64_t B, const CodeCondition& condition, Arithmetic& arithmetic) override {
+    images_begun += B;
     return std::make_unique<Pass>(*this, B, condition, arithmetic);
   }
   const CodeGrid& grid() const override { return grid_; }
   std::string summary() const override { return "chain"; }
   /// What next() gets added: makes decoder and encoder differ.
   double fault = 0;
+  /// Of all passes that were started.
+  std::atomic<int64_t> images_begun = 0;
 
  private:
   struct Pass final : CodeDecoding {

@@ -99,6 +99,65 @@ TEST(Frequencies, TiesGoToTheLowerSymbol) {
   EXPECT_EQ(uniform_frequencies(512, 19).cost_bits(77), 9.0);
 }
 
+/// Hamilton's method as it is told: divide, sort, hand out.
+std::vector<uint32_t> by_largest_remainders(const std::vector<uint64_t>& weights, int bits) {
+  __extension__ typedef unsigned __int128 Wide;
+  const uint64_t spare = (uint64_t{1} << bits) - weights.size();
+  const uint64_t total = std::accumulate(weights.begin(), weights.end(), uint64_t{0});
+  std::vector<uint32_t> frequencies(weights.size()), order(weights.size());
+  std::vector<uint64_t> remainders(weights.size());
+  uint64_t left = spare;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const auto share = static_cast<uint64_t>(Wide{weights[i]} * spare / total);
+    remainders[i] = static_cast<uint64_t>(Wide{weights[i]} * spare % total);
+    frequencies[i] = static_cast<uint32_t>(1 + share);
+    left -= share;
+  }
+  std::iota(order.begin(), order.end(), 0U);
+  std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return remainders[a] > remainders[b]; });
+  for (uint64_t k = 0; k < left; ++k) ++frequencies[order[k]];
+  return frequencies;
+}
+
+TEST(Frequencies, AreThoseOfASlowAndPlainMethod) {
+  std::mt19937_64 random(4);
+  for (const size_t num_symbols : {1, 2, 3, 7, 64, 300, 5000, 70000}) {
+    const int bits = frequency_bits(static_cast<int64_t>(num_symbols));
+    for (const uint64_t most : {uint64_t{1}, uint64_t{5}, uint64_t{1000}, (uint64_t{1} << (63 - bits)) - 1}) {
+      for (const bool mostly_zero : {false, true}) {
+        std::vector<uint64_t> counts(num_symbols);
+        for (auto& count : counts) count = mostly_zero && random() % 16 != 0 ? 0 : random() % (most + 1);
+        counts[num_symbols / 2] = most;
+        EXPECT_EQ(frequencies_of(frequencies_from_counts(counts, bits)), by_largest_remainders(counts, bits))
+            << num_symbols << " symbols, counts to " << most;
+      }
+    }
+  }
+}
+
+TEST(Frequencies, AnIntervalAloneIsTheTables) {
+  for (const size_t num_symbols : {1, 2, 17, 8192}) {
+    const int bits = frequency_bits(static_cast<int64_t>(num_symbols));
+    for (auto logits : logits_for_tests(num_symbols)) {
+      if (num_symbols > 2) logits[1] = -kInfinity;
+      const auto table = frequencies_from_logits(logits, bits);
+      for (uint32_t symbol = 0; symbol < num_symbols; symbol += 1 + static_cast<uint32_t>(num_symbols / 50)) {
+        const auto interval = interval_from_logits(logits, bits, symbol);
+        EXPECT_EQ(interval.start, table.interval(symbol).start);
+        EXPECT_EQ(interval.frequency, table.interval(symbol).frequency);
+      }
+    }
+  }
+  EXPECT_EQ(message_of<UsageError>([] {
+              interval_from_logits(std::vector<double>{0, 1}, 16, 2);
+            }),
+            "frequencies: got symbol 2, expected one below 2");
+  EXPECT_EQ(message_of<NumericalError>([] {
+              interval_from_logits(std::vector<double>{0, std::nan("")}, 16, 1);
+            }),
+            "frequencies: the logit of symbol 1 is nan, expected a number or -inf");
+}
+
 TEST(Frequencies, CostNoMoreThanATenthOfAPercentOverTheModel) {
   for (const size_t num_symbols : {2, 3, 17, 512, 8192, 131072}) {
     const int bits = frequency_bits(static_cast<int64_t>(num_symbols));

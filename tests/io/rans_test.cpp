@@ -93,14 +93,18 @@ TEST(Rans, KeepsItsBoundForAnySequence) {
   }
 }
 
+/// At least the cross-entropy, at most 1 % and 64 bits more (0.01 % as it turns out), and the codes themselves.
 TEST(Rans, CodesLongZipfSequencesWithinAPercent) {
   std::mt19937_64 random(3);
-  for (const uint32_t num_symbols : {2U, 512U, 65536U}) {
+  for (const uint32_t num_symbols : {2U, 3U, 512U, 8192U, 65536U}) {
+    SCOPED_TRACE(num_symbols);
     const auto table = table_of(1, num_symbols, frequency_bits(num_symbols));
-    const auto coded = encode(table, draw(table, 100'000, random));
+    const auto symbols = draw(table, 100'000, random);
+    const auto coded = encode(table, symbols);
     const double size = 8.0 * static_cast<double>(coded.bytes.size());
-    EXPECT_LE(size, 1.0001 * coded.entropy_bits + 64) << num_symbols;
-    EXPECT_GE(size, 0.9999 * coded.entropy_bits) << num_symbols;
+    EXPECT_GE(size, coded.entropy_bits);
+    EXPECT_LE(size, 1.0001 * coded.entropy_bits + 64);
+    expect_round_trip(table, symbols, coded);
   }
 }
 

@@ -1,22 +1,18 @@
 #include "elbo/math/arithmetic.h"
 
 #include <ATen/Parallel.h>
-#include <unistd.h>
 
-#include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 
+#include "math/exact_numbers.h"
+#include "support/child.h"
 #include "support/gradients.h"
 
 namespace elbo::arithmetic_test {
 
-/// Numbers in [-1, 1] that no vector instruction has touched.
-Tensor scattered(at::IntArrayRef shape, int64_t salt = 0) {
-  const auto integers = (torch::arange(c10::multiply_integers(shape)) * 7919 + salt * 104729).remainder(10007);
-  return (integers.to(torch::kDouble) * (1.0 / 5003) - 1).view(shape);
-}
+using exact_numbers::hash_of;
+using exact_numbers::scattered;
 
 Tensor causal_scores(const Tensor& q, const Tensor& k, Arithmetic& arithmetic) {
   const auto future = torch::ones({q.size(-2), k.size(-2)}, torch::kBool).triu(1 + k.size(-2) - q.size(-2));
@@ -35,14 +31,6 @@ Tensor network(Arithmetic& arithmetic, const Tensor& x, const Tensor& image) {
 }
 
 Tensor exact_network() { return network(exact_arithmetic(), scattered({3, 11, 96}, 7), scattered({2, 4, 9, 8}, 8)); }
-
-uint64_t hash_of(const Tensor& numbers) {
-  const auto bits = numbers.contiguous().view(torch::kLong);
-  uint64_t hash = 1469598103934665603ULL;
-  for (int64_t i = 0; i < bits.numel(); ++i)
-    hash = (hash ^ static_cast<uint64_t>(bits.data_ptr<int64_t>()[i])) * 1099511628211ULL;
-  return hash;
-}
 
 TEST(FloatingArithmetic, IsLibTorchsOwn) {
   auto& a = floating_arithmetic();
@@ -212,27 +200,12 @@ TEST(ExactArithmetic, SaysItsHash) {
   if (std::getenv("ELBO_TEST_SAY_HASH")) std::cout << "hash " << hash_of(exact_network()) << std::endl;
 }
 
-std::string hash_said_under(const std::string& environment) {
-  std::array<char, 4096> path = {};
-  if (readlink("/proc/self/exe", path.data(), path.size() - 1) < 0) return "no /proc/self/exe";
-  const auto command =
-      "ELBO_TEST_SAY_HASH=1 " + environment + " '" + path.data() + "' --gtest_filter=ExactArithmetic.SaysItsHash 2>&1";
-  FILE* child = popen(command.c_str(), "r");
-  if (!child) return "no child";
-  std::string said;
-  std::array<char, 256> line = {};
-  while (std::fgets(line.data(), line.size(), child)) {
-    if (std::string(line.data()).starts_with("hash ")) said = std::string(line.data()).substr(5);
-  }
-  pclose(child);
-  while (!said.empty() && said.back() == '\n') said.pop_back();
-  return said;
-}
-
 TEST(ExactArithmetic, InstructionSetsDoNotMatter) {
-  const auto expected = std::to_string(hash_of(exact_network()));
-  EXPECT_EQ(hash_said_under("ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 OMP_NUM_THREADS=1"), expected);
-  EXPECT_EQ(hash_said_under("ATEN_CPU_CAPABILITY=avx2 MKL_CBWR=COMPATIBLE OMP_NUM_THREADS=2"), expected);
+  const std::vector<std::string> expected = {std::to_string(hash_of(exact_network()))};
+  for (const auto& instructions : other_instruction_sets()) {
+    EXPECT_EQ(lines_of_child("ELBO_TEST_SAY_HASH=1 " + instructions, "ExactArithmetic.SaysItsHash", "hash "), expected)
+        << instructions;
+  }
 }
 
 }  // namespace elbo::arithmetic_test

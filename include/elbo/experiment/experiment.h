@@ -28,7 +28,8 @@ struct Experiment {
 enum class DataUse { load, headers };
 
 /// Builds data set, model and objective on the runtime's device. Relations between components are checked before data is read.
-/// A second stage's base is read from its run, or where `continued` is a checkpoint of the stage, from that.
+/// A second stage's base is read from its run; where `continued` is a checkpoint of the stage, the base is one without weights,
+/// which lie in that checkpoint.
 Experiment build_experiment(const ExperimentConfig& config, const Runtime& runtime, DataUse use,
                             const Checkpoint* continued = nullptr);
 

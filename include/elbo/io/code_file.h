@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace elbo {
@@ -45,6 +46,15 @@ struct CodeHeader {
 
 /// No stream holds more codes: what a decoder must allocate at once is bounded.
 inline constexpr int64_t kMaxCodesPerStream = int64_t{1} << 24;
+
+/// Under a trained prior a stream of several images holds no more: its decoder keeps what the network has made of each.
+inline constexpr int64_t kMaxCodesUnderPrior = int64_t{1} << 18;
+
+/// How many images of so many codes a stream may hold.
+int64_t most_images_in_stream(CodingPrior prior, int64_t codes_per_image);
+
+/// Why the format has no room for a file's name: "is empty", …; empty for good names.
+std::string code_name_problem(std::string_view name);
 
 /// The bytes of a code file (docs/codec.md has the format). Throws: UsageError for what CodeFile would refuse.
 std::vector<uint8_t> pack_code_file(const CodeHeader& header, std::span<const std::vector<uint8_t>> streams);

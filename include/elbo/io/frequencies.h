@@ -18,6 +18,10 @@ struct Interval {
   uint32_t frequency = 0;
 };
 
+namespace detail {
+struct TableOf;
+}
+
 /// Integer probabilities f_s / 2^bits of the symbols 0 … V-1, each f_s >= 1.
 class FrequencyTable {
  public:
@@ -34,8 +38,11 @@ class FrequencyTable {
   double cost_bits(uint32_t symbol) const;
 
  private:
-  int bits_;
-  std::vector<uint32_t> starts_;  // [V + 1], the last is 2^bits
+  friend struct detail::TableOf;
+  FrequencyTable() = default;
+
+  int bits_ = 0;
+  std::vector<uint32_t> starts_ = {};  // [V + 1], the last is 2^bits
 };
 
 /// These take the distribution as real numbers, counts or logits and give f_s = 1 + p_s (2^bits - V), rounded by largest
@@ -50,6 +57,8 @@ FrequencyTable frequencies_from_probabilities(std::span<const float> weights, in
 /// Softmax in integers, in steps of 2^-20 of log2 p; -inf is probability 0.
 FrequencyTable frequencies_from_logits(std::span<const double> logits, int bits);
 FrequencyTable frequencies_from_logits(std::span<const float> logits, int bits);
+/// What the table of these logits has for one symbol, at half the price of a table.
+Interval interval_from_logits(std::span<const double> logits, int bits, uint32_t symbol);
 /// All counts 0 is the uniform distribution.
 FrequencyTable frequencies_from_counts(std::span<const uint64_t> counts, int bits);
 FrequencyTable uniform_frequencies(int64_t num_symbols, int bits);

@@ -46,7 +46,7 @@ Arithmetic& floating_arithmetic();
 Arithmetic& exact_arithmetic();
 
 /// The same bits as exact_arithmetic(), where a network is called many times over (position by position): weights are rounded
-/// once. No weight may change while it lives. Not for several threads at once.
+/// once. No weight may change while it lives.
 std::unique_ptr<Arithmetic> exact_arithmetic_of_fixed_weights();
 
 }  // namespace elbo
