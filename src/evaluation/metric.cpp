@@ -58,6 +58,7 @@ Catalog<Metric>& metrics() {
           .add("latent_classification", "Shi et al. 2019, section 4.1: a linear classifier of codes",
                make_latent_classification_metric)
           .add("log_likelihood", "Burda et al. 2016, eq. 8 at large K", make_log_likelihood_metric)
+          .add("ms_ssim", "Wang et al. 2003, eq. 7", make_ms_ssim_metric)
           .add("mutual_information", "Hoffman & Johnson 2016, of the aggregate posterior", make_mutual_information_metric)
           .add("psnr", "10 log10(1 / mean squared error) of reconstructions", make_psnr_metric)
           .add("reconstruction_error", "mean squared error of reconstructions", make_reconstruction_error_metric)

@@ -84,7 +84,7 @@ void add_terms(LossTerms& result, const CodeLevel& level, const std::string& pre
 
 }  // namespace
 
-VqPass vq_pass(Quantized& model, const Batch& batch, Step& step, VqReduction reduction) {
+VqPass vq_pass(Quantized& model, const Batch& batch, Step& step, VqReduction reduction, double likelihood_weight) {
   VqPass pass;
   const auto levels = model.quantize(batch, step);
   const auto quantizers = model.quantizers();
@@ -103,6 +103,7 @@ VqPass vq_pass(Quantized& model, const Batch& batch, Step& step, VqReduction red
     result.terms.push_back({"reconstruction_continuous", continuous.reported});
   }
   pass.distortion = reduction == VqReduction::mean ? optimised / pass.elements : optimised;
+  if (likelihood_weight != 1) pass.distortion = likelihood_weight * pass.distortion;
   result.loss = pass.distortion;
 
   auto bound = -distortion.reported;

@@ -6,12 +6,12 @@ namespace elbo::detail {
 
 /// One pass of a quantised model: what its objectives add to.
 struct VqPass {
-  Tensor distortion = {};                      // -log p(x | codes) as it is optimised, reduced, [B]; its gradient lives
+  Tensor distortion = {};                      // weighted -log p(x | codes) as it is optimised, reduced, [B]; its gradient lives
   double elements = 1;                         // numbers of x in an example
   std::vector<Observation> observations = {};  // p(x | codes)
   LossTerms losses = {};                       // the objective `vq`
 };
-VqPass vq_pass(Quantized& model, const Batch& batch, Step& step, VqReduction reduction);
+VqPass vq_pass(Quantized& model, const Batch& batch, Step& step, VqReduction reduction, double likelihood_weight = 1);
 
 /// The numbers of its quantisers that the trainer refills.
 std::vector<Scheduled> scheduled_of(Quantized& model);

@@ -18,6 +18,14 @@ Tensor mcquic_logits(const Tensor& y, const Tensor& codes, const Tensor& tempera
   return -squared * (lower_bounded(temperature, kLeastTemperature) / std::sqrt(static_cast<double>(codes.size(0))));
 }
 
+Tensor mcquic_cosine(const Tensor& codes) {
+  constexpr double kShortest = 1e-6;
+  const auto V = codes.size(1);
+  const auto unit = codes / codes.square().sum(-1, true).clamp_min(kShortest * kShortest).sqrt();
+  const auto cosines = torch::relu(torch::bmm(unit, unit.transpose(1, 2)).triu(1));
+  return cosines.sum() / std::max(1.0, 0.5 * static_cast<double>(V) * static_cast<double>(V - 1));
+}
+
 Reassignment mcquic_reassignment(const Tensor& drawn, Stream& stream) {
   const auto dead = drawn.eq(0).nonzero().squeeze(1);
   const auto used = drawn.gt(0).nonzero().squeeze(1);
@@ -50,6 +58,11 @@ class McquicQuantizer final : public Quantizer {
     } else {
       out.indices = fill_left_out(encode(z), mask, -1);
       out.value = decode(out.indices);
+    }
+    if (config_.cosine_weight > 0) {
+      const auto cosine = mcquic_cosine(codes_);
+      out.terms = {
+          {.name = "codebook_cosine", .value = cosine, .weight = torch::full_like(cosine.detach(), config_.cosine_weight)}};
     }
     out.readings = {{"mean_temperature", temperature_.detach().mean()}, {"in_use", in_use().mean()}};
     return out;

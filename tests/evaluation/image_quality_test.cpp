@@ -110,6 +110,26 @@ TEST(Ssim, MetricGivesARowAnExample) {
   expect_close(measured[0].per_example, values({1e-4 / (0.01 + 1e-4), 1e-4 / (0.04 + 1e-4), 1e-4 / (0.09 + 1e-4)}), 1e-6);
 }
 
+TEST(MsSsim, MetricTakesTheScalesThatFitAndSaysSo) {
+  Greyer model;
+  const auto measured = metrics().make("ms_ssim")->evaluate(context_of(model, {1, 22, 24}));
+  ASSERT_EQ(measured.size(), 2u);
+  EXPECT_EQ(measured[0].key(), "ms_ssim");
+  EXPECT_EQ(measured[1].key(), "ms_ssim_db");
+  EXPECT_EQ(measured[0].note, "of 2 scales, for that many fit; published numbers have 5");
+  // Constant pictures have all of their structure, so that the luminance of the coarser scale alone is less than 1.
+  const auto luminance = values({1e-4 / (0.01 + 1e-4), 1e-4 / (0.04 + 1e-4), 1e-4 / (0.09 + 1e-4)});
+  const auto expected = luminance.pow(0.2856 / (0.0448 + 0.2856));
+  expect_close(measured[0].per_example, expected, 1e-6);
+  expect_close(measured[1].per_example, -10 * (1 - expected).log10(), 1e-5);
+  EXPECT_EQ(metrics().make("ms_ssim")->evaluate(context_of(model, {1, 161, 162}))[0].note, "5 scales, values in [0, 1]");
+}
+
+TEST(MsSsim, ClampsReconstructionsAsAScreenWould) {
+  const auto x = torch::ones({1, 1, 22, 22}, torch::kDouble);
+  expect_close(ms_ssim(x, x + 0.5, 2), 1, 1e-12);
+}
+
 TEST(ImageQuality, IsRefusedForDataThatAreNoPictures) {
   Greyer model;
   const auto refusal = [&](const char* metric, Shape shape, ValueKind kind) {
@@ -119,6 +139,8 @@ TEST(ImageQuality, IsRefusedForDataThatAreNoPictures) {
   EXPECT_EQ(refusal("ssim", {4}, ValueKind::table), "metric 'ssim' needs data in [0, 1]; x is a table");
   EXPECT_EQ(refusal("ssim", {1, 8, 8}, ValueKind::unit),
             "metric 'ssim' needs pictures of at least 11 x 11 pixels; x is [1, 8, 8]");
+  EXPECT_EQ(refusal("ms_ssim", {1, 8, 8}, ValueKind::unit),
+            "metric 'ms_ssim' needs pictures of at least 11 x 11 pixels; x is [1, 8, 8]");
 }
 
 }  // namespace image_quality_test

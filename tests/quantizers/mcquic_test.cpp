@@ -181,4 +181,30 @@ TEST(McquicQuantizer, ReassignsEveryFewSteps) {
   expect_equal(quantizer->named_buffers()["drawn"], torch::zeros({2, 5}));
 }
 
+// Pairs of directions: of the first group 0, 1 / sqrt 2 and 1 / sqrt 2, of the second -1 (nothing) and twice 0.
+TEST(McquicQuantizer, CosinesOfCodesAreMeansOverPairs) {
+  const auto codes = values({3, 0, 0, 2, 5, 5, 1, 0, -4, 0, 0, 7}, {2, 3, 2}).requires_grad_();
+  const auto cosine = mcquic_cosine(codes);
+  EXPECT_NEAR(cosine.item<double>(), 2 / std::sqrt(2) / 3, 1e-12);
+  cosine.backward();
+  expect_close(codes.grad()[1], torch::zeros({3, 2}), 0, 0);
+  expect_close((codes.grad() * codes.detach()).sum(-1), torch::zeros({2, 3}), 0, 1e-12);  // lengths don't matter
+  EXPECT_EQ(mcquic_cosine(torch::ones({2, 1, 4})).item<double>(), 0);
+  expect_finite(mcquic_cosine(torch::zeros({1, 3, 4})));
+}
+
+TEST(McquicQuantizer, CosinesAreATermWhereAsked) {
+  QuantizerSteps steps;
+  auto config = small();
+  config.cosine_weight = 0.5;
+  const auto quantizer = made(steps, config);
+  const auto out = steps.forward(*quantizer, tokens(10));
+  ASSERT_EQ(out.terms.size(), 1U);
+  EXPECT_EQ(out.terms[0].name, "codebook_cosine");
+  expect_equal(out.terms[0].value, mcquic_cosine(quantizer->named_parameters()["codes"]));
+  EXPECT_EQ(out.terms[0].weight.item<double>(), 0.5);
+  QuantizerSteps plain;
+  EXPECT_TRUE(plain.forward(*made(plain), tokens(10)).terms.empty());
+}
+
 }  // namespace elbo::mcquic_test

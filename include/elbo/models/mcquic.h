@@ -26,9 +26,9 @@ struct McquicLevelConfig {
 /// query(z), x_l = carry(z) - q_l. Back: h_l = restore(read(q_l) + side(h_{l+1})), the deepest without side; the decoder makes
 /// p(x | codes) of h_1. Convolutions, residual units, GDN and gated blocks; doubling by shuffled pixels.
 /// Source: Zhu et al. 2022 (arXiv:2203.10897), section 3 and figure 3, with the cascade of their code; published: 128 channels,
-/// levels at 1/16, 1/32 and 1/64 of the image, 2 groups of 8,192, 2,048 and 512 codes: 0.1277 bits a pixel. Differs: trained by a
-/// likelihood (normal: the squared error), not MS-SSIM; images whose sides the halvings don't divide are continued by their last
-/// pixels and cut again.
+/// levels at 1/16, 1/32 and 1/64 of the image, 2 groups of 8,192, 2,048 and 512 codes: 0.1277 bits a pixel, trained by
+/// MS-SSIM (objective `vq`, likelihood_weight 0 and ms_ssim) or the squared error (a normal likelihood). Differs: images whose
+/// sides the halvings don't divide are continued by their last pixels and cut again.
 struct McquicConfig {
   int64_t channels = 128;
   int64_t halvings = 3;
