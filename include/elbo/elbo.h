@@ -204,6 +204,7 @@
 #include "elbo/nn/space_to_depth.h"
 #include "elbo/nn/table_features.h"
 #include "elbo/nn/vqgan.h"
+#include "elbo/objectives/adversarial.h"
 #include "elbo/objectives/block_uncertainty.h"
 #include "elbo/objectives/capacity.h"
 #include "elbo/objectives/ciwae.h"

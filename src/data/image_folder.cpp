@@ -35,7 +35,7 @@ class ImageFolder final : public Dataset {
             .shape = {config.colour == Colour::rgb ? 3 : 1, config.size, config.size}, .kind = ValueKind::unit, .levels = 256},
         seed_(seed),
         presentation_(stored_, config.options, seed) {
-    spec_["x"] = presentation_.spec();
+    presentation_.describe(spec_);
     const auto num_classes = static_cast<int64_t>(files_.classes.size());
     if (num_classes > 0) spec_["label"] = {.shape = {}, .kind = ValueKind::category, .num_classes = num_classes};
     for (size_t split = 0; split < 3; ++split) first_row_[split + 1] = first_row_[split] + size(static_cast<Split>(split));
@@ -167,12 +167,13 @@ Batch ImageFolder::gather(Split split, const Tensor& index, Stream& stream) cons
   auto rows = rows_of(split, index);
   const Tensor images = upload(read(rows), device_);
   Batch batch{.fields = {}, .index = index};
-  batch.fields["x"].value = presentation_.present(images, split, index, stream);
+  presentation_.add_to(batch, images, split, stream);
   if (spec_.contains("label")) {
     Tensor labels = torch::empty({index.size(0)}, torch::kLong);
     for (size_t i = 0; i < rows.size(); ++i) labels.data_ptr<int64_t>()[i] = file_of(rows[i]).label;
     batch.fields["label"].value = upload(labels, device_);
   }
+  missing_->apply(batch, split, stream);
   return batch;
 }
 

@@ -63,7 +63,7 @@ MemoryDataset::MemoryDataset(RowSource source, const DataOptions& options, uint6
     : source_(std::move(source)), spec_(source_.spec), options_(options), seed_(seed) {
   if (spec_.contains("x")) {
     presentation_ = std::make_unique<detail::Presentation>(source_.spec.at("x"), options, seed);
-    spec_.at("x") = presentation_->spec();
+    presentation_->describe(spec_);
   }
   std::array<int64_t, 3> sizes = {};
   detail::MissingFields::Natural natural;
@@ -142,11 +142,11 @@ Batch MemoryDataset::gather(Split split, const Tensor& index, Stream& stream) co
   for (const auto& [name, stored] : rows_of(split)) {
     const Tensor rows = upload(stored.index_select(0, upload(index, stored.device())), device_);
     const auto& spec = source_.spec.at(name);
-    const auto bits = keeps_bits(split) ? detail::Bits::drawn : detail::Bits::to_draw;
-    const Tensor value = spec.kind == ValueKind::category ? rows.to(torch::kLong)
-                         : name == "x"                    ? presentation_->present(rows, split, index, stream, bits)
-                                                          : numbers(rows, spec);
-    batch.fields[name].value = value;
+    if (name == "x") {
+      presentation_->add_to(batch, rows, split, stream, keeps_bits(split) ? detail::Bits::drawn : detail::Bits::to_draw);
+    } else {
+      batch.fields[name].value = spec.kind == ValueKind::category ? rows.to(torch::kLong) : numbers(rows, spec);
+    }
   }
   missing_->apply(batch, split, stream);
   return batch;

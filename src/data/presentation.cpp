@@ -24,6 +24,7 @@ Presentation::Presentation(const FieldSpec& stored, const DataOptions& options, 
   if (options.dequantize && options.binarize != Binarize::none) {
     throw ConfigError("data.dequantize: makes grey levels continuous, which data.binarize turns into 0 and 1; keep one of them");
   }
+  check_coarse();
   if (options.binarize == Binarize::none || stored.kind == ValueKind::binary) return;
   if (stored.kind != ValueKind::unit) {
     throw ConfigError("data.binarize: needs values in [0, 1], but field 'x' is " + kind +
@@ -31,6 +32,37 @@ Presentation::Presentation(const FieldSpec& stored, const DataOptions& options, 
   }
   seen_.kind = ValueKind::binary;
   seen_.levels = 0;
+}
+
+void Presentation::check_coarse() const {
+  const auto side = options_.coarse;
+  if (side == 1) return;
+  if (stored_.shape.size() != 3) {
+    throw ConfigError("data.coarse: needs images [C, H, W], but field 'x' is " + shape_text(stored_.shape) + "; leave it out");
+  }
+  if (stored_.kind == ValueKind::binary || options_.binarize != Binarize::none) {
+    throw ConfigError("data.coarse: means of pixels that are 0 or 1 are neither; leave it out, or keep grey values");
+  }
+  if (stored_.shape[1] % side != 0 || stored_.shape[2] % side != 0) {
+    throw ConfigError(text("data.coarse: squares of ", side, " x ", side, " don't fill pictures of ", stored_.shape[1], " x ",
+                           stored_.shape[2], "; choose a side that divides both"));
+  }
+}
+
+Tensor Presentation::coarse(const Tensor& pictures) const { return torch::avg_pool2d(pictures, options_.coarse); }
+
+void Presentation::describe(DataSpec& spec) const {
+  auto& x = spec["x"] = seen_;
+  if (options_.coarse == 1) return;
+  spec["target"] = seen_;
+  for (const size_t axis : {1, 2}) x.shape[axis] /= options_.coarse;
+  x.levels = 0;
+}
+
+void Presentation::add_to(Batch& batch, const Tensor& rows, Split split, Stream& stream, Bits bits) const {
+  const auto pictures = present(rows, split, batch.index, stream, bits);
+  batch.fields["x"].value = options_.coarse == 1 ? pictures : coarse(pictures);
+  if (options_.coarse > 1) batch.fields["target"].value = pictures;
 }
 
 Tensor Presentation::uniform(const Tensor& like, Split split, const Tensor& index, Stream& stream) const {
@@ -70,13 +102,16 @@ Tensor Presentation::present(const Tensor& rows, Split split, const Tensor& inde
 Tensor Presentation::mean(const Tensor& of_numbers) const {
   Tensor mean = of_numbers;
   if (options_.flip) mean = (mean + mean.flip(-1)) / 2;
-  if (!options_.dequantize) return mean;
-  const auto levels = static_cast<double>(stored_.levels);
-  return (mean * (levels - 1) + 0.5) / levels;
+  if (options_.dequantize) {
+    const auto levels = static_cast<double>(stored_.levels);
+    mean = (mean * (levels - 1) + 0.5) / levels;
+  }
+  return options_.coarse == 1 ? mean : coarse(mean);
 }
 
 std::string Presentation::fingerprint() const {
-  return (options_.flip ? std::string("flip\n") : std::string()) + (options_.dequantize ? text("dequantize ", seed_, "\n") : "");
+  return (options_.flip ? std::string("flip\n") : std::string()) + (options_.dequantize ? text("dequantize ", seed_, "\n") : "") +
+         (options_.coarse > 1 ? text("coarse ", options_.coarse, "\n") : "");
 }
 
 }  // namespace elbo::detail

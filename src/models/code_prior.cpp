@@ -42,7 +42,7 @@ CodePriorModel::CodePriorModel(const CodePriorModelConfig& config, const ModelCo
   }
   quantized_ = dynamic_cast<Quantized*>(base_.get());
   if (!quantized_) {
-    throw ConfigError("model 'code_prior' needs a base with codes (vq_vae, vq_vae_2); this base is " +
+    throw ConfigError("model 'code_prior' needs a base with codes (vq_vae, vq_vae_2, mcquic); this base is " +
                       std::string(base_->family()));
   }
   const torch::NoGradGuard no_grad;

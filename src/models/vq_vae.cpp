@@ -37,20 +37,19 @@ VqVae::VqVae(const VqVaeConfig& config, const ModelContext& context)
   const auto map = encoder_->map_shape();
   is_map_ = map.size() == 3;
   grid_ = is_map_ ? Shape{map[1], map[2]} : Shape{config.tokens};
-  const auto places = c10::multiply_integers(grid_);
 
   quantizer_ = config.quantizer.make({.init = context.init, .device = context.device});
   const auto space = quantizer_->code_space();
-  const auto head = is_map_ ? LayerOptions{.kind = LayerKind::conv, .in = map[0], .out = space.input_size}
-                            : LayerOptions{.in = encoder_->num_features(), .out = places * space.input_size};
+  const auto head = is_map_
+                        ? LayerOptions{.kind = LayerKind::conv, .in = map[0], .out = space.input_size}
+                        : LayerOptions{.in = encoder_->num_features(), .out = c10::multiply_integers(grid_) * space.input_size};
   head_ = register_module("head", std::make_shared<Layer>(head, context.init));
   register_module("quantizer", quantizer_);
   likelihood_ = register_module("likelihood", config.likelihood.make({.field = target}));
-  decoder_ = register_module("decoder",
-                             config.decoder.make({.latent_size = places * space.output_size,
-                                                  .latent_map = is_map_ ? Shape{space.output_size, grid_[0], grid_[1]} : Shape{},
-                                                  .output_shape = likelihood_->parameter_shape(),
-                                                  .init = context.init}));
+  decoder_ = register_module("decoder", config.decoder.make({.latent_size = latent_size(),
+                                                             .latent_map = latent_map(),
+                                                             .output_shape = likelihood_->parameter_shape(),
+                                                             .init = context.init}));
 }
 
 std::string VqVae::summary() const {
@@ -74,18 +73,23 @@ std::vector<CodeLevel> VqVae::quantize(const Batch& batch, Step& step) {
 
 std::vector<Tensor> VqVae::codes(const Batch& batch) { return {quantizer_->encode(tokens_of(batch))}; }
 
-Tensor VqVae::decoded_parameters(const Tensor& value) {
-  const auto latents = is_map_ ? to_map(value) : value;
-  return full_precision(decoder_->forward(latents.flatten(1)));
-}
+Shape VqVae::latent_map() const { return is_map_ ? Shape{quantizer_->code_space().output_size, grid_[0], grid_[1]} : Shape{}; }
+
+int64_t VqVae::latent_size() const { return c10::multiply_integers(grid_) * quantizer_->code_space().output_size; }
+
+Tensor VqVae::flat(const Tensor& value) const { return (is_map_ ? to_map(value) : value).flatten(1); }
+
+Tensor VqVae::decoded_parameters(const Tensor& latents) { return full_precision(decoder_->forward(latents)); }
 
 std::vector<Observation> VqVae::decode(const std::vector<Tensor>& values, const Batch& batch) {
-  return {observe(*likelihood_, decoded_parameters(values.at(0)), batch.fields.at(target_))};
+  return {observe(*likelihood_, decoded_parameters(flat(values.at(0))), batch.fields.at(target_))};
 }
 
-DistributionPtr VqVae::decode_codes(const Tensor& indices) {
-  return likelihood_->forward(decoded_parameters(quantizer_->decode(indices)));
-}
+DistributionPtr VqVae::decode_codes(const Tensor& indices) { return decode_latents(latents_of(indices)); }
+
+Tensor VqVae::latents_of(const Tensor& indices) { return flat(quantizer_->decode(indices)); }
+
+DistributionPtr VqVae::decode_latents(const Tensor& latents) { return likelihood_->forward(decoded_parameters(latents)); }
 
 Tensor VqVae::sample(const Batch& given, double /*temperature*/, Noise& noise) {
   return decode_codes(random_codes(quantizer_->code_space(), given.size(), grid_, noise))->mean();

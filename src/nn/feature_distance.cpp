@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "elbo/base/error.h"
+#include "elbo/base/text.h"
 #include "elbo/nn/layer.h"
 
 namespace elbo {
@@ -65,11 +66,41 @@ std::vector<Tensor> maps_of(const c10::IValue& output, const std::string& networ
                     ", expected a list or tuple of maps [B, c, h, w]");
 }
 
+/// What its method `channel_weights` gives, each of one dimension.
+std::vector<Tensor> channel_weights_of(torch::jit::Module& module, const std::string& network) {
+  const auto method = module.find_method("channel_weights");
+  if (!method) return {};
+  const torch::NoGradGuard no_grad;
+  const auto output = (*method)({});
+  if (!output.isTensorList()) {
+    throw ConfigError("channel_weights of the feature network " + network + " gave " + output.tagKind() +
+                      ", expected a list of tensors, one a map");
+  }
+  std::vector<Tensor> weights;
+  for (const Tensor& weight : output.toTensorList()) weights.push_back(weight.flatten());
+  return weights;
+}
+
+void check_channel_weights(const std::vector<Tensor>& weights, const std::vector<Tensor>& maps) {
+  const auto refuse = [](const std::string& got) {
+    throw ConfigError("the feature network's channel_weights: got " + got +
+                      ", expected for each map a tensor of as many numbers of 0 or more as it has channels");
+  };
+  if (weights.size() != maps.size()) refuse(text(weights.size(), " tensors for ", maps.size(), " maps"));
+  for (size_t i = 0; i < maps.size(); ++i) {
+    if (weights[i].numel() != maps[i].size(1)) {
+      refuse(text(weights[i].numel(), " numbers for map ", i, " of ", maps[i].size(1), " channels"));
+    }
+    // Written so that NaN is refused too.
+    if (!weights[i].ge(0).all().item<bool>()) refuse(text("a number that isn't 0 or more for map ", i));
+  }
+}
+
 }  // namespace
 
 FeatureNet feature_net(const std::string& network) {
   if (network == "random") {
-    return [net = std::make_shared<RandomFeatures>()](const Tensor& x) { return (*net)(x); };
+    return {.maps = [net = std::make_shared<RandomFeatures>()](const Tensor& x) { return (*net)(x); }};
   }
   const auto read = [&] {
     try {
@@ -82,19 +113,24 @@ FeatureNet feature_net(const std::string& network) {
   auto module = std::make_shared<torch::jit::Module>(read());
   module->eval();
   for (auto parameter : module->parameters()) parameter.requires_grad_(false);
-  return [module, network, device = at::Device(at::kCPU)](const Tensor& x) mutable {
-    if (x.device() != device) module->to(device = x.device());
-    return maps_of(module->forward({x}), network);
-  };
+  return {.maps =
+              [module, network, device = at::Device(at::kCPU)](const Tensor& x) mutable {
+                if (x.device() != device) module->to(device = x.device());
+                return maps_of(module->forward({x}), network);
+              },
+          .channel_weights = channel_weights_of(*module, network)};
 }
 
-Tensor feature_distance(const std::vector<Tensor>& f, const std::vector<Tensor>& g) {
+Tensor feature_distance(const std::vector<Tensor>& f, const std::vector<Tensor>& g, const std::vector<Tensor>& weights) {
   constexpr double kEpsilon = 1e-10;
+  if (!weights.empty()) check_channel_weights(weights, f);
   // The root's own derivative at 0 is infinite.
   const auto unit = [](const Tensor& map) { return map / ((map.square().sum(1, true) + kEpsilon * kEpsilon).sqrt() + kEpsilon); };
   Tensor total;
   for (size_t i = 0; i < f.size(); ++i) {
-    const auto distance = (unit(f[i]) - unit(g[i])).square().mean({1, 2, 3});
+    const auto squared = (unit(f[i]) - unit(g[i])).square();
+    const auto distance = weights.empty() ? squared.mean({1, 2, 3})
+                                          : (squared * weights[i].to(squared.options()).view({1, -1, 1, 1})).sum(1).mean({1, 2});
     total = total.defined() ? total + distance : distance;
   }
   return total;
@@ -111,13 +147,13 @@ Tensor FeatureDistance::prepared(const Tensor& image) const {
 }
 
 Tensor FeatureDistance::operator()(const Tensor& image, const Tensor& target) {
-  if (!net_) net_ = feature_net(config_.network);
+  if (!net_.maps) net_ = feature_net(config_.network);
   std::vector<Tensor> of_target;
   {
     const torch::NoGradGuard no_grad;
-    of_target = net_(prepared(target));
+    of_target = net_.maps(prepared(target));
   }
-  return feature_distance(net_(prepared(image)), of_target);
+  return feature_distance(net_.maps(prepared(image)), of_target, net_.channel_weights);
 }
 
 }  // namespace elbo

@@ -183,12 +183,15 @@ class VqganDecoder final : public Decoder {
     output_ = register_module("output", vqgan_conv(size.to, output_shape_[0], 3, context.init));
   }
 
-  Tensor forward(const Tensor& z) override {
+  Tensor forward(const Tensor& z) override { return output(features(z)); }
+  Tensor output(const Tensor& features) override { return output_->forward(features); }
+  Tensor features(const Tensor& z) override {
     check_shape(z, {kAnyExtent, detail::volume(map_)}, "input of the vqgan decoder");
     auto h = middle_->forward(stem_->forward(z.reshape(joined({z.size(0)}, map_))));
     for (const auto& size : sizes_) h = size->forward(h);
-    return output_->forward(swish(norm_->forward(h)));
+    return swish(norm_->forward(h));
   }
+  int64_t feature_channels() const override { return vqgan_channels(config_).front(); }
   std::string summary() const override {
     const auto channels = vqgan_channels(config_);
     return detail::image_text(map_) + vqgan_text({channels.rbegin(), channels.rend()}, config_.blocks + 1) + "-" +

@@ -116,6 +116,13 @@ TEST(ImageFolder, LabelsAreTheFirstSubFolders) {
     const auto grey = (whole(*dataset, split) * 255).round().flatten().to(torch::kLong);
     expect_equal(whole(*dataset, split, "label"), 2 - grey);  // ape, cat, dog
   }
+  const auto lacking = loaded(folder.path(), "size: 1, labels: folders, missing: {rates: {label: 0.5}}");
+  Stream stream(1, "data", at::kCPU);
+  const auto labels = lacking->gather(Split::train, all_rows(*lacking, Split::train), stream).fields.at("label");
+  ASSERT_TRUE(labels.present.defined());
+  EXPECT_GT(labels.present.sum().item<int64_t>(), 4);
+  EXPECT_LT(labels.present.sum().item<int64_t>(), 20);
+  EXPECT_EQ(labels.value.masked_select(labels.present.logical_not()).abs().sum().item<int64_t>(), 0);
   const auto other = loaded(folder.path(), "size: 1, labels: folders", 2);
   EXPECT_NE(other->fingerprint(), loaded(folder.path(), "size: 1, labels: folders", 1)->fingerprint());
   write_png_file(folder.path() / "images" / "stray.png", flat(1, 1, {1}));

@@ -51,6 +51,20 @@ TEST(Vqgan, KeepsPlacesAndGivesTheImageBack) {
   expect_close(encoder->forward(x.narrow(0, 1, 1)), features.narrow(0, 1, 1), 1e-4, 1e-5);
 }
 
+TEST(Vqgan, TheDecodersFeaturesAreWhatItsLastLayerReads) {
+  auto init = init_stream();
+  const VqganNetworkConfig config{.channels = 4, .multipliers = {2, 1}, .blocks = 1, .norm_groups = 2};
+  const auto decoder = make_vqgan_decoder(config, {.latent_size = 3 * 4 * 6, .output_shape = {2, 8, 12}, .init = init});
+  const auto z = wavy({2, 72}).to(torch::kFloat);
+  const auto features = decoder->features(z);
+  EXPECT_EQ(decoder->feature_channels(), 8);
+  EXPECT_EQ(features.sizes(), Shape({2, 8, 8, 12}));
+  const auto parameters = decoder->named_parameters();
+  const auto last = torch::conv2d(features, parameters["output.weight"], parameters["output.bias"], 1, 1);
+  expect_close(decoder->forward(z), last, 1e-5, 1e-6);
+  EXPECT_EQ(decoder->output(torch::zeros({1, 8, 3, 5})).sizes(), Shape({1, 2, 3, 5}));  // of any size
+}
+
 TEST(Vqgan, SaysWhichSizesFit) {
   auto init = init_stream();
   const auto refusal = [&](auto&& make) -> std::string {

@@ -234,6 +234,8 @@ TEST(SlowLowerBoundGuided, ReachesTheFloorThenPassesIt) {
   EXPECT_GE(mean_term(*objective, batch, "psnr_db"), floor - 0.5);
   train_phase(*model, phases[1], 600, 2e-3);
   EXPECT_GT(mean_term(*objective, batch, "psnr_db"), floor);
+  const auto trained_on = crossing_waves(32, 0);
+  EXPECT_GT(mean_term(*objective, trained_on, "psnr_db"), mean_term(*objective, trained_on, "floor_psnr_db"));
 }
 
 }  // namespace elbo::lower_bound_guided_test

@@ -205,6 +205,34 @@ TEST(Vqgan, TheDistanceOfFeaturesCountsInNatsOfEveryPixel) {
   expect_close(losses.loss, without.main(0).loss + kN * 2 * distance, 1e-5);
 }
 
+// A model that gives another field back than it reads is compared with that one.
+TEST(Vqgan, JudgesByTheFieldThatIsGivenBack) {
+  const DataSpec spec = {{"x", kUnitImage.at("x")}, {"target", kUnitImage.at("x")}};
+  Bench reads_x;
+  VqVaeConfig chosen{.target = "target"};
+  const ResidualConvConfig network{.channels = {6}, .residual_blocks = 0};
+  chosen.encoder.set("residual_conv", network);
+  chosen.decoder.set("residual_conv", network);
+  chosen.quantizer.set("vq", VqConfig{.codes = 8, .code_size = 3});
+  chosen.likelihood.set("laplace", LaplaceLikelihoodConfig{.scale = 0.5});
+  VqVae model(chosen, ModelContext{.spec = spec, .init = reads_x.steps.init});
+  auto config = small_critic();
+  config.perceptual.weight = 2;
+  const auto objective = make_vqgan(config, model, {.spec = spec, .seed = 3});
+  auto& critic = dynamic_cast<PatchCritic&>(*objective->children().front());
+  critic.eval();
+  auto batch = reads_x.batch;
+  const auto target = 1 - batch.at("x");
+  batch.fields["target"].value = target;
+  auto step = reads_x.steps.step();
+  step.index = kStart;
+  const auto phases = objective->phases(model);
+  const auto made = 2 * model.reconstruct(batch) - 1;
+  expect_close(by_name(phases[1].losses(batch, step)).at("critic_real"), critic.forward(2 * target - 1).mean({1, 2}), 1e-5, 1e-6);
+  expect_close(by_name(phases[0].losses(batch, step)).at("perceptual"), FeatureDistance({.weight = 1})(made, 2 * target - 1),
+               1e-5);
+}
+
 TEST(Vqgan, SaysWhatItNeeds) {
   using ::testing::HasSubstr;
   Bench bench;

@@ -42,6 +42,7 @@ struct DataOptions {
   Binarize binarize = Binarize::none;
   bool flip = false;
   bool dequantize = false;
+  int64_t coarse = 1;
   int64_t batch_size = 128;
   MissingOptions missing = {};
 
@@ -53,6 +54,10 @@ struct DataOptions {
           "grey levels g become (g + u) / levels with u uniform in [0, 1), for densities (likelihoods of grey levels take them "
           "as they "
           "are); drawn afresh for training rows, by the run's seed for the others");
+    field("coarse", coarse,
+          "x becomes the means over squares of so many pixels a side, and the whole picture the field target: for models that "
+          "enlarge",
+          between(1, 1024));
     field("batch_size", batch_size, "rows a training batch", between(1, 1 << 20));
     field("missing", missing, "fields that rows lack, drawn by the seed: for models that take any of several modalities");
   }

@@ -21,29 +21,36 @@ constexpr auto enum_names(EnlargingHead) {
                     std::pair{std::string_view("shuffle_dup"), EnlargingHead::shuffle_dup}};
 }
 
-/// A second stage on a finished VAE of small pictures, which stays as it is: its encoder reads the target's means over 2x2
-/// squares, and a decoder that starts as the base's gives pictures twice as high and wide, for little more than the base's
-/// decoding. Source: Yu et al. 2025 (arXiv:2509.24142), the asymmetric VAE. Differs: single images; the paper published no code,
-/// and dup_shuffle is a start of ours that keeps what the base has learnt.
+/// A second stage on a finished VAE or quantised model of small pictures, which stays as it is: its encoder reads the target's
+/// means over 2x2 squares, and a decoder that starts as the base's gives pictures twice as high and wide, for little more than
+/// the base's decoding. The code z is the posterior's mean, or the decoder's input for the nearest codes. Source: Yu et al. 2025
+/// (arXiv:2509.24142), the asymmetric VAE. Differs: single images; the paper published no code, and dup_shuffle is a start of
+/// ours that keeps what the base has learnt.
 struct AsymmetricVaeConfig {
   DecoderChoice decoder{decoders, "resnet"};
   LikelihoodChoice likelihood{likelihoods, "normal"};
   EnlargingHead head = EnlargingHead::dup_shuffle;
-  std::string target = "x";
+  std::string target = "target";
 
   template <class F>
   void fields(F& field) {
-    field("decoder", decoder, "the network of the base's decoder, whose weights it starts from (resnet, residual_attention)");
+    field("decoder", decoder,
+          "the network of the base's decoder, whose weights it starts from (vqgan, resnet, residual_attention)");
     field("likelihood", likelihood, "p(target | z); as many numbers a place as the base's");
     field("head", head, "how features are enlarged: dup_shuffle, or shuffle_dup");
-    field("target", target, "the field that is given back, twice as high and wide as what the base reads", non_empty);
+    field("target", target,
+          "the field that is given back, twice as high and wide as what the base reads (x); data.coarse: 2 gives both",
+          non_empty);
   }
 };
+
+class VqVae;
 
 /// Parameters: decoder.*, likelihood.*; base.*, frozen and always in evaluation mode.
 class AsymmetricVae final : public Model, public Reconstructs, public Samples, public Encodes {
  public:
-  /// Throws: ConfigError where there is no base, it can't encode and decode, or its decoder is another network.
+  /// Throws: ConfigError where there is no base, it can't encode and decode, it reads another size, or its decoder is another
+  /// network.
   AsymmetricVae(const AsymmetricVaeConfig& config, const ModelContext& context);
 
   std::string_view family() const override { return "asymmetric"; }
@@ -51,6 +58,8 @@ class AsymmetricVae final : public Model, public Reconstructs, public Samples, p
   void train(bool on = true) override;
 
   Model& base() { return *base_; }
+  /// The trained weight of the layer that gives pictures.
+  Tensor output_weight() { return decoder_->output_weight(); }
   /// The base's code of the target made small. Shapes: target [B, C, 2H, 2W] -> [B, D]. No gradient.
   Tensor code(const Tensor& target);
   /// p(target | z). Shapes: z [B, D].
@@ -60,7 +69,9 @@ class AsymmetricVae final : public Model, public Reconstructs, public Samples, p
 
   Tensor reconstruct(const Batch& batch) override;
   std::string reconstructed_field() const override { return target_; }
+  /// Codes of the base's prior; of a quantised base any codes with the same probability.
   Tensor sample(const Batch& given, double temperature, Noise& noise) override;
+  std::string sampled_from() const override;
   Tensor encode(const Batch& batch) override;
 
  private:
@@ -70,6 +81,7 @@ class AsymmetricVae final : public Model, public Reconstructs, public Samples, p
   std::string target_;
   Shape small_ = {};  // what the base reads, [C, H, W]
   std::shared_ptr<Model> base_;
+  VqVae* quantized_ = nullptr;  // the base where it is one
   std::shared_ptr<Likelihood> likelihood_;
   std::shared_ptr<Decoder> decoder_;
 };

@@ -51,6 +51,13 @@ class VqVae final : public Model, public Quantized, public Samples, public Recon
 
   /// p(x | codes). Shapes: int64 [B, ..., G] -> batch [B], event of the target.
   DistributionPtr decode_codes(const Tensor& indices);
+  /// What the decoder reads for these codes. Shapes: int64 [B, ..., G] -> [B, D h w] of a map, else [B, T D].
+  Tensor latents_of(const Tensor& indices);
+  /// p(x | codes) from there.
+  DistributionPtr decode_latents(const Tensor& latents);
+  /// Of such latents: [D, h, w] of a map, else empty; and how many numbers they are.
+  Shape latent_map() const;
+  int64_t latent_size() const;
   /// What the quantiser reads. Shapes: [B, h, w, D] of a map, else [B, T, D].
   Tensor tokens_of(const Batch& batch);
   /// Extents of an example's tokens: {h, w} or {T}.
@@ -65,8 +72,10 @@ class VqVae final : public Model, public Quantized, public Samples, public Recon
   void initialise(const Batch& batch, Step& step) override;
 
  private:
-  /// Shapes: [B, grid..., D] -> [B, parameter_shape...].
-  Tensor decoded_parameters(const Tensor& value);
+  /// Shapes: [B, grid..., D] -> [B, D h w].
+  Tensor flat(const Tensor& value) const;
+  /// Shapes: [B, D h w] -> [B, parameter_shape...].
+  Tensor decoded_parameters(const Tensor& latents);
 
   bool is_map_ = false;
   Shape grid_ = {};

@@ -11,8 +11,9 @@ namespace elbo {
 /// How far apart two images are in the features of a network. The toolkit ships no such network: it is the user's, a TorchScript
 /// module from images [B, C, H, W] to a list or tuple of maps [B, c, h, w]; `random`, a small network of fixed random weights,
 /// stands in where only the machinery matters, and its distances mean little.
-/// Source: Zhang et al. 2018 (arXiv:1801.03924), eq. 1. Differs: each channel counts the same, 1 / c; there are no learnt
-/// weights.
+/// Source: Zhang et al. 2018 (arXiv:1801.03924), eq. 1. Where the module has a method `channel_weights` without arguments, it
+/// gives a tensor of c numbers of 0 or more for each map: the learnt weights, w squared in eq. 1. Without it each channel of a
+/// map counts the same, 1 / c.
 struct FeatureDistanceConfig {
   double weight = 0;
   std::string network = "random";
@@ -28,16 +29,19 @@ struct FeatureDistanceConfig {
   }
 };
 
-/// From images to maps.
-using FeatureNet = std::function<std::vector<Tensor>(const Tensor& x)>;
+struct FeatureNet {
+  std::function<std::vector<Tensor>(const Tensor& x)> maps = nullptr;
+  std::vector<Tensor> channel_weights = {};  // [c] of each map; none: all alike
+};
 
 /// The frozen network of a config: in evaluation mode, its parameters without gradients, on the device of what it is given.
-/// Throws: ConfigError where the file can't be read or gives something else than maps.
+/// Throws: ConfigError where the file can't be read, gives something else than maps, or weights that are no lists of tensors.
 FeatureNet feature_net(const std::string& network);
 
-/// sum over maps of the mean over places of the mean over channels of (f / |f| - g / |g|)^2, each place's channels made a unit
-/// vector (eps 1e-10). Shapes: maps [B, c, h, w], alike in both -> [B]. Gradient: to both.
-Tensor feature_distance(const std::vector<Tensor>& f, const std::vector<Tensor>& g);
+/// sum over maps of the mean over places of the weighted sum over channels of (f / |f| - g / |g|)^2, each place's channels made a
+/// unit vector (eps 1e-10). Shapes: maps [B, c, h, w], alike in both; weights [c] of each map, none: 1 / c -> [B]. Gradient: to
+/// both. Throws: ConfigError unless there is a weight of 0 or more for each channel of each map.
+Tensor feature_distance(const std::vector<Tensor>& f, const std::vector<Tensor>& g, const std::vector<Tensor>& weights = {});
 
 /// The network is read when it is first needed, so that a finished run can be opened without its file.
 class FeatureDistance final {
@@ -51,7 +55,7 @@ class FeatureDistance final {
   Tensor prepared(const Tensor& image) const;
 
   FeatureDistanceConfig config_;
-  FeatureNet net_ = nullptr;
+  FeatureNet net_ = {};
 };
 
 }  // namespace elbo

@@ -1,6 +1,7 @@
 #pragma once
 #include "elbo/nn/feature_distance.h"
 #include "elbo/nn/patch_critic.h"
+#include "elbo/objectives/adversarial.h"
 #include "elbo/objectives/vq.h"
 
 namespace elbo {
@@ -20,6 +21,7 @@ namespace elbo {
 /// Units: nats per example; the critic's loss has none. Terms: those of `vq`, the bound its true one; perceptual = d(x, x')
 /// where it has a weight; generator = -mean D(x'), adaptive_weight = lambda; of the critic and in evaluation critic_real = mean
 /// D(x), critic_fake = mean D(x').
+/// Where a model gives another field back (target), that one is meant by x here.
 /// Throws: ConfigError where x is no image, or the model's decoder has no last layer's weight.
 struct VqganConfig {
   VqReduction reduction = VqReduction::sum;
@@ -41,12 +43,5 @@ struct VqganConfig {
 };
 
 std::shared_ptr<Objective> make_vqgan(const VqganConfig& config, Quantized& model, const ObjectiveContext& context);
-
-/// The critic's weight that gives its loss `weight` times the gradient that the reconstruction's has at one weight; 0 under no
-/// gradient. Shapes: all 0-dim but `last`.
-Tensor adaptive_weight(const Tensor& reconstruction, const Tensor& generator, const Tensor& last, const Tensor& weight);
-
-/// mean relu(1 - real) / 2 + mean relu(1 + fake) / 2. Shapes: scores [B, h, w] -> [B].
-Tensor hinge_loss(const Tensor& real, const Tensor& fake);
 
 }  // namespace elbo
