@@ -18,6 +18,8 @@
 namespace elbo {
 namespace {
 
+namespace fs = std::filesystem;
+
 std::optional<CodingPrior> prior_named(const std::string& name) {
   for (const auto prior : {CodingPrior::uniform, CodingPrior::empirical, CodingPrior::autoregressive}) {
     if (name == name_of(prior)) return prior;
@@ -52,17 +54,14 @@ Json json_of(const CodingReport& report, const OpenedRun& run, const Codec& code
   return json;
 }
 
-/// What is written takes no other's place.
-void check_written_apart(const std::string& out, const std::optional<std::string>& json, std::span<const std::string> images) {
+/// What is written takes no image's place.
+void check_written_apart(const std::string& out, const std::optional<std::string>& json, std::span<const fs::path> images) {
   for (const auto& [option, written] : {std::pair("--out", std::optional(out)), std::pair("--json", json)}) {
     if (!written || *written == "-") continue;
     for (const auto& image : images) {
-      if (image == "-" || names_a_split(image) || !same_file(*written, image)) continue;
+      if (!same_file(*written, image)) continue;
       throw UsageError(text(option, ": ", in_quotes(*written), " is one of the images; choose another name"));
     }
-  }
-  if (json && out != "-" && *json != "-" && same_file(out, *json)) {
-    throw UsageError("--json: " + in_quotes(*json) + " is what --out writes; choose another name");
   }
 }
 
@@ -99,16 +98,19 @@ int run_compress(const std::vector<std::string>& words) {
   if (out != "-") check_output_folder("out", out);
   if (json && *json != "-") check_output_folder("json", *json);
   if (out == "-" && json == "-") throw UsageError("--json -: standard output is taken by --out -; write the report to a file");
+  if (json && out != "-" && *json != "-" && same_file(out, *json)) {
+    throw UsageError("--json: " + in_quotes(*json) + " is what --out writes; choose another name");
+  }
   const auto limit = line.integer("limit", 0, std::numeric_limits<int64_t>::max());
   CompressOptions options{.prior = prior_named(line.get<std::string>("prior")),
                           .images_per_stream = line.integer("images-per-stream", 0, 1 << 24)};
   const std::vector<std::string> images(line.positional().begin() + 1, line.positional().end());
-  check_written_apart(out, json, images);
   const bool reads_data = std::any_of(images.begin(), images.end(), names_a_split);
 
   const auto opened = open_run(line.positional()[0], line.runtime(), reads_data ? DataUse::load : DataUse::headers);
   Codec codec(codec_parts(opened));
   const auto input = image_input(images, opened, codec, limit);
+  check_written_apart(out, json, input.files);
   options.names = input.names;
   if (!line.has("quiet")) options.progress = phase_bars(input.count);
   const auto compressed = compress_images(codec, input.rows, input.count, options);

@@ -32,7 +32,8 @@ class ImageSink {
 /// PNG files named as the originals were, in a folder; or one file of that name.
 class PictureSink final : public ImageSink {
  public:
-  PictureSink(const std::string& out, const CodeHeader& header) {
+  PictureSink(const std::string& out, const CodeFile& file) {
+    const auto& header = file.header();
     if (ending(out) == ".png") {
       if (header.num_images > 1) {
         throw UsageError(text("--out: ", in_quotes(out), " is one picture, and the file holds ",
@@ -45,11 +46,16 @@ class PictureSink final : public ImageSink {
     const auto digits = std::to_string(std::max<int64_t>(header.num_images - 1, 0)).size();
     std::set<fs::path> taken;
     for (int64_t i = 0; i < header.num_images; ++i) {
-      auto stem = std::to_string(i);
-      stem.insert(0, digits - stem.size(), '0');
-      if (!header.names.empty()) stem = fs::path(header.names[static_cast<size_t>(i)]).stem().string();
-      paths_.push_back(fs::path(out) / (stem + ".png"));
-      if (!taken.insert(paths_.back()).second) throw DataError("two images of the file are named " + in_quotes(stem));
+      auto name = std::to_string(i);
+      name.insert(0, digits - name.size(), '0');
+      if (!header.names.empty()) name = header.names[static_cast<size_t>(i)];
+      if (const auto problem = png_name_problem(name); !problem.empty()) {
+        throw DataError(file.origin() + ": the name " + in_quotes(name) + " " + problem + "; write an .npz");
+      }
+      paths_.push_back(fs::path(out) / png_name(name));
+      if (!taken.insert(paths_.back()).second) {
+        throw DataError(file.origin() + ": two images are named " + in_quotes(png_name(name)) + "; write an .npz");
+      }
       if (fs::exists(paths_.back())) {
         throw UsageError("--out: there is a file " + in_quotes(paths_.back().string()) +
                          " already; name another folder, so that no original is lost");
@@ -127,7 +133,7 @@ std::unique_ptr<ImageSink> sink_for(const std::string& out, bool only_codes, con
   if (only_codes) throw UsageError("--codes: codes are no pictures; let --out end in .npz, or be -");
   if (!reads_pictures(codec.x()))
     throw UsageError("--out: this model gives " + contents_of(codec.x()) + ", no pictures; write an .npz");
-  return std::make_unique<PictureSink>(out, file.header());
+  return std::make_unique<PictureSink>(out, file);
 }
 
 }  // namespace
@@ -152,6 +158,9 @@ int run_decompress(const std::vector<std::string>& words) {
   if (!out) throw UsageError("--out is missing: a folder, a .png, an .npz or -");
 
   const auto& path = line.positional()[1];
+  if (path != "-" && *out != "-" && same_file(path, *out)) {
+    throw UsageError("--out: " + in_quotes(*out) + " is the file of codes; choose another name");
+  }
   const auto file = path == "-" ? CodeFile(read_standard_input(), "standard input") : CodeFile::read(path);
   if (file.header().num_images == 0) throw DataError(file.origin() + ": holds no image");  // elbo compress writes no such file
   const auto opened = open_run(line.positional()[0], line.runtime(), DataUse::headers);

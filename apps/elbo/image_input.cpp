@@ -12,6 +12,7 @@
 #include "elbo/io/jpeg.h"
 #include "elbo/io/npy.h"
 #include "elbo/math/tensors.h"
+#include "output.h"
 #include "standard_streams.h"
 
 namespace elbo {
@@ -24,6 +25,12 @@ constexpr std::string_view kSplitPrefix = "split:";
 bool is_picture_name(const fs::path& path) {
   const auto extension = ending(path);
   return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
+}
+
+/// 8-bit levels in the model's units; of binary data what is above the middle is 1.
+Tensor from_bytes(const Tensor& levels, const FieldSpec& x) {
+  const auto values = levels.to(torch::kFloat) / 255;
+  return x.kind == ValueKind::binary ? values.gt(0.5).to(torch::kFloat) : values;
 }
 
 /// A grey picture read as colour is grey in all channels; colour is read as grey only where it is.
@@ -41,8 +48,7 @@ Tensor to_values(const Image& image, const FieldSpec& x, const std::string& wher
     }
     pixels = pixels.narrow(0, 0, 1);
   }
-  const auto values = pixels.to(torch::kFloat).expand(x.shape) / 255;
-  return x.kind == ValueKind::binary ? values.gt(0.5).to(torch::kFloat) : values;
+  return from_bytes(pixels.expand(x.shape), x);
 }
 
 void check_takes_pictures(const FieldSpec& x, const std::string& where) {
@@ -60,7 +66,8 @@ Tensor checked_array(Array array, const FieldSpec& x, const std::string& where) 
                          shape_text(x.shape).substr(1), ": each row is ", contents_of(x)));
   }
   const bool bounded = x.kind == ValueKind::unit || x.kind == ValueKind::binary;
-  if (values.scalar_type() == at::kByte && x.kind == ValueKind::unit) return values.to(at::kFloat) / 255;
+  const bool bits = x.kind == ValueKind::binary && values.scalar_type() == at::kByte && values.max().item<uint8_t>() <= 1;
+  if (values.scalar_type() == at::kByte && bounded && !bits) return from_bytes(values, x);
   values = values.to(at::kFloat);
   if (!values.isfinite().all().item<bool>() || (bounded && (values.min().item<float>() < 0 || values.max().item<float>() > 1))) {
     throw DataError(text(where, ": array x has ", bounded ? "numbers outside of [0, 1]" : "numbers that aren't finite"));
@@ -168,6 +175,8 @@ std::vector<std::string> distinct_names(const std::vector<PictureFile>& files) {
 
 ImageInput from_files(const std::vector<std::string>& words, const FieldSpec& x, int64_t limit) {
   auto files = std::make_shared<std::vector<PictureFile>>(picture_files(words));
+  std::vector<fs::path> paths;
+  for (const auto& file : *files) paths.push_back(file.path);
   if (limit > 0 && static_cast<size_t>(limit) < files->size()) files->resize(static_cast<size_t>(limit));
   for (const auto& file : *files) {
     check_takes_pictures(x, file.path.string());
@@ -175,7 +184,8 @@ ImageInput from_files(const std::vector<std::string>& words, const FieldSpec& x,
   }
   auto names = distinct_names(*files);
   for (size_t i = 0; i < names.size(); ++i) {
-    const auto problem = code_name_problem(names[i]);
+    auto problem = code_name_problem(names[i]);
+    if (problem.empty()) problem = png_name_problem(names[i]);
     if (problem.empty()) continue;
     throw DataError(in_quotes((*files)[i].path.string()) + ": its name in the file would be " + in_quotes(names[i]) + ", which " +
                     problem + "; rename the picture, or compress the folder that it lies in by itself");
@@ -188,7 +198,8 @@ ImageInput from_files(const std::vector<std::string>& words, const FieldSpec& x,
     }
     return torch::stack(values);
   };
-  return {.count = static_cast<int64_t>(files->size()), .names = std::move(names), .rows = read};
+  const auto count = static_cast<int64_t>(files->size());
+  return {.count = count, .names = std::move(names), .files = std::move(paths), .rows = read};
 }
 
 }  // namespace
@@ -213,7 +224,11 @@ ImageInput image_input(const std::vector<std::string>& words, const OpenedRun& r
     if (word != "-" && !names_a_split(word) && !is_array) continue;
     if (words.size() > 1) throw UsageError(in_quotes(word) + " stands beside other images; compress it by itself");
     if (word == "-") return from_standard_input(x, limit);
-    if (is_array) return from_tensor(read_array(word, x, word), limit);
+    if (is_array) {
+      auto input = from_tensor(read_array(word, x, word), limit);
+      input.files = {word};
+      return input;
+    }
     return from_split(run, codec, word.substr(kSplitPrefix.size()), limit);
   }
   return from_files(words, x, limit);

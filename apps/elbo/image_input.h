@@ -1,4 +1,5 @@
 #pragma once
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,8 +12,9 @@ namespace elbo {
 /// Images that were named on the command line, as a model reads them.
 struct ImageInput {
   int64_t count = 0;
-  std::vector<std::string> names = {};  // of picture files, no two with the same stem; or none
-  ImageRows rows = {};                  // must not outlive the run
+  std::vector<std::string> names = {};            // of picture files, no two with the same stem; or none
+  std::vector<std::filesystem::path> files = {};  // all that was named, also beyond the limit; of a split or standard input none
+  ImageRows rows = {};                            // must not outlive the run
 };
 
 /// Whether a word is a split of the run's data, split:test.

@@ -31,6 +31,16 @@ inline bool same_file(const std::filesystem::path& a, const std::filesystem::pat
          std::filesystem::absolute(a).lexically_normal() == std::filesystem::absolute(b).lexically_normal();
 }
 
+/// What a picture that was named so comes back as.
+inline std::string png_name(const std::string& name) { return std::filesystem::path(name).stem().string() + ".png"; }
+
+/// Why no file system takes the picture under that name, "makes a .png name of 256 bytes, …"; or nothing.
+inline std::string png_name_problem(const std::string& name) {
+  constexpr size_t kMaxBytes = 255;
+  const auto bytes = png_name(name).size();
+  return bytes > kMaxBytes ? text("makes a .png name of ", bytes, " bytes, expected at most ", kMaxBytes) : "";
+}
+
 /// The model as one that can. Throws: UsageError: "this model is quantized and can't encode".
 template <class Ability>
 Ability& able_to(Model& model, const char* what) {

@@ -109,6 +109,12 @@ int run_sample(const std::vector<std::string>& words) {
 
   const auto seed = static_cast<uint64_t>(line.integer("seed", 0, 4294967295));
   const auto asked_given = given_words(line.find<std::vector<std::string>>("given").value_or(std::vector<std::string>{}));
+  for (const auto& [field, values] : asked_given) {
+    for (const auto& value : values) {
+      if (value.empty() || !same_file(out, value)) continue;
+      throw UsageError("--out: " + in_quotes(out) + " is what --given reads; choose another name");
+    }
+  }
 
   const auto opened = open_run(line.positional()[0], line.runtime(), reads_data(asked_given) ? DataUse::load : DataUse::headers);
   const auto& spec = opened.checkpoint.state().data_spec;

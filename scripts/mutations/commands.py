@@ -50,7 +50,7 @@ MUTATIONS = [
              "squared_error(counted, code, mask)",
              "test_quantizers", "Vq.*"),
     Mutation("projected codes are float32 under autocast", "src/quantizers/sim_vq.cpp",
-             "const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);", "",
+             "const FullPrecisionScope precise(vectors_.device());", "",
              "test_quantizers", "SimVq.CodesAreInFullPrecision*"),
     Mutation("a centre without rows stays", "src/quantizers/kmeans.cpp",
              "torch::where(count > 0, sums.sum / count.clamp_min(1), clusters.centres)",

@@ -33,7 +33,7 @@ MUTATIONS = [
     Mutation("options that came later had their defaults", "src/training/run_folder.cpp",
              "reading ? reading(before) : before", "before", "cli/resume_test.py", "Resume.test_a_run_from_before"),
     Mutation("what is written takes no other's place", "apps/elbo/compress.cpp",
-             "check_written_apart(out, json, images);", "", "cli/compress_test.py", "Compress.test_what_is_written"),
+             "check_written_apart(out, json, input.files);", "", "cli/compress_test.py", "Compress.test_what_is_written"),
     Mutation("a file of no image is refused", "apps/elbo/decompress.cpp",
              "file.header().num_images == 0", "false", "cli/compress_test.py", "Compress.test_a_file_of_no_image"),
     Mutation("a checkpoint is no run to go on in", "src/training/run_folder.cpp",

@@ -42,10 +42,11 @@ Tensor AutoregressiveCodePrior::log_prob(const Tensor& codes, const CodeConditio
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
-Tensor AutoregressiveCodePrior::loss(const Tensor& codes, const CodeCondition& condition, Step& step) {
-  if (!step.training) return -log_prob(codes, condition);
+CodeLoss AutoregressiveCodePrior::loss(const Tensor& codes, const CodeCondition& condition, Step& step) {
   check_codes(codes, grid());
-  return -summed_log_prob(logits(codes, condition, floating_arithmetic(), &step), codes);
+  const auto log_p =
+      step.training ? summed_log_prob(logits(codes, condition, floating_arithmetic(), &step), codes) : log_prob(codes, condition);
+  return {.value = -log_p, .bound = log_p.detach()};
 }
 
 Tensor AutoregressiveCodePrior::sample(int64_t B, const CodeCondition& condition, const CodeSampling& sampling, Noise& noise) {
@@ -79,7 +80,9 @@ Tensor draw_codes(const Tensor& logits, const CodeSampling& sampling, Noise& noi
   }
   const torch::NoGradGuard no_grad;
   if (sampling.temperature == 0) return logits.argmax(1);
-  const auto scaled = logits.to(at::kDouble) / sampling.temperature;
+  const auto all = logits.to(at::kDouble);
+  const auto scaled =
+      (all - all.amax(1, /*keepdim=*/true)) / sampling.temperature;  // no temperature is too low for the largest, 0
   const auto u = noise.uniform({1, logits.size(0)}, {1})[0].to(at::kDouble);
   if (sampling.top_k == 0 && sampling.top_p == 1) return at_quantile(at::softmax(scaled, 1), u).squeeze(1);
   const auto V = logits.size(1);

@@ -45,7 +45,7 @@ class MaskedTransformer final : public MaskedCodePrior {
     return detail::read_out(outputs_, features, arithmetic);
   }
 
-  Tensor loss(const Tensor& codes, const CodeCondition& condition, Step& step) override {
+  CodeLoss loss(const Tensor& codes, const CodeCondition& condition, Step& step) override {
     const auto B = codes.size(0), T = tokens_->num_positions();
     const auto uniform = step.noise.uniform({1, B}, {T + 1})[0];
     const auto first = uniform.narrow(1, 0, 1).to(at::kDouble);
@@ -53,14 +53,21 @@ class MaskedTransformer final : public MaskedCodePrior {
     const auto count = (cosine ? (first * (M_PI / 2)).cos().mul_(T).ceil_() : (first * T).floor_().add_(1)).clamp_(1, T);
     const auto masked = lowest(uniform.narrow(1, 1, T), count);
     const auto all = full_precision(logits(codes, masked.view_as(codes), condition, step.training ? &step : nullptr));
-    auto log_prob = detail::code_log_prob(all.flatten(0, 1), codes.flatten()).view({B, T});
+    const auto log_prob = detail::code_log_prob(all.flatten(0, 1), codes.flatten()).view({B, T});
+    const auto weighed = [&](const Tensor& terms, const Tensor& weights) {
+      return terms.masked_fill(masked.logical_not(), 0).sum(1) * weights.to(terms.scalar_type()).squeeze(1);
+    };
+    // Every count is as likely in the bound; the cosine draws count n with probability q(n).
+    const auto q = cosine ? (((count - 1) / T).acos() - (count / T).acos()) / (M_PI / 2)
+                          : at::full_like(count, 1.0 / static_cast<double>(T));
+    const auto bound = weighed(log_prob.detach(), (count * q).reciprocal());
+    auto value = log_prob;
     if (step.training && config_.label_smoothing > 0) {
       // (1 - s) log p(code) + s mean_v log p(v): the logarithm of the sum over codes is in both.
       const auto own = all.gather(2, codes.flatten(1).unsqueeze(2)).squeeze(2);
-      log_prob = log_prob + config_.label_smoothing * (all.mean(2) - own);
+      value = log_prob + config_.label_smoothing * (all.mean(2) - own);
     }
-    const auto weight = (static_cast<double>(T) / count).to(log_prob.scalar_type()).squeeze(1);
-    return -log_prob.masked_fill(masked.logical_not(), 0).sum(1) * weight;
+    return {.value = -weighed(value, static_cast<double>(T) / count), .bound = bound};
   }
 
   Tensor inpaint(const Tensor& codes, const Tensor& masked, const CodeCondition& condition, const CodeSampling& sampling,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "elbo/base/error.h"
+#include "elbo/math/precision.h"
 
 namespace elbo {
 namespace {
@@ -24,6 +25,7 @@ Tensor bernstein(const Tensor& t) {
 }  // namespace
 
 Tensor points_on_path(const Tensor& segments, const Tensor& t) {
+  const FullPrecisionScope precise(segments.device());
   auto shape = segments.sizes().vec();
   shape.back() = 4;
   shape.push_back(2);

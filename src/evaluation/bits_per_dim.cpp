@@ -131,9 +131,12 @@ class BitsPerDimMetric final : public Metric {
       return measured;
     };
     if (dynamic_cast<Quantized*>(&context.model)) {
-      const bool learnt = dynamic_cast<CodePriorModel*>(&context.model) != nullptr;
+      const auto* learnt = dynamic_cast<const CodePriorModel*>(&context.model);
+      const auto conditions = learnt ? learnt->conditions() : std::vector<std::string>{};
       return {in_bits("bound", quantized_bound(context),
-                      learnt ? "codes as long as the prior makes them" : "codes as long as they are before a prior is learnt")};
+                      !learnt              ? "codes as long as they are before a prior is learnt"
+                      : conditions.empty() ? "codes as long as the prior makes them"
+                                           : "codes as long as the prior makes them, given " + join(conditions, ", "))};
     }
     auto bound = in_bits("elbo", bound_terms(context).elbo, "of the one-sample bound");
     if (context.samples == 1) return {bound};

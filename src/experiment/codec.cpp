@@ -61,9 +61,12 @@ CodecParts codec_parts(Model& model, const DataSpec& spec, at::Device device) {
 CodecParts codec_parts(const OpenedRun& run) {
   const auto& state = run.checkpoint.state();
   auto parts = codec_parts(*run.experiment.model, state.data_spec, run.experiment.runtime.device);
-  const bool is_second_stage = !state.bases.empty();
-  parts.model_hash = is_second_stage ? state.bases.front().weights_sha256 : run.checkpoint.model_sha256();
-  if (is_second_stage && !parts.priors.empty()) parts.prior_hash = run.checkpoint.model_sha256();
+  // The codes are those of the model below the priors: one, or several where a prior builds on a prior's run.
+  size_t num_priors = 0;
+  Model* model = run.experiment.model.get();
+  for (; auto* prior = dynamic_cast<CodePriorModel*>(model); ++num_priors) model = &prior->base();
+  parts.model_hash = num_priors > 0 ? state.bases.at(num_priors - 1).weights_sha256 : run.checkpoint.model_sha256();
+  if (num_priors > 0 && !parts.priors.empty()) parts.prior_hash = run.checkpoint.model_sha256();
   return parts;
 }
 

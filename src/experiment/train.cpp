@@ -108,9 +108,9 @@ Node in_full(const Node& config) {
 /// The checkpoint of a second stage that goes on: it stands alone, so that its base need not be there any more.
 std::optional<Checkpoint> continued_stage(const ExperimentConfig& config, const TrainRequest& request) {
   if (!config.base || request.start != RunStart::resume || !request.run) return {};
-  const auto last = *request.run / "checkpoints" / "last";
-  if (!std::filesystem::exists(last)) return {};
-  Checkpoint checkpoint(std::filesystem::canonical(last));
+  const auto newest = newest_checkpoint(*request.run / "checkpoints");  // as the trainer will take it
+  if (!newest) return {};
+  Checkpoint checkpoint(*newest);
   if (checkpoint.state().bases.empty()) return {};  // another run: the comparison of configs tells it
   return checkpoint;
 }

@@ -26,8 +26,8 @@ Bfloat16Scope::~Bfloat16Scope() {
   at::autocast::set_autocast_dtype(type_, previous_);
 }
 
-Tf32Scope::Tf32Scope(at::Device device, Rounding rounding) : is_cuda_(device.is_cuda()) {
-  if (!is_cuda_) return;
+Tf32Scope::Tf32Scope(at::Device device, Rounding rounding) : is_accelerator_(!device.is_cpu()) {
+  if (!is_accelerator_) return;
   auto& context = at::globalContext();
   products_before_ = context.allowTF32CuBLAS();
   convolutions_before_ = context.allowTF32CuDNN();
@@ -36,9 +36,12 @@ Tf32Scope::Tf32Scope(at::Device device, Rounding rounding) : is_cuda_(device.is_
 }
 
 Tf32Scope::~Tf32Scope() {
-  if (!is_cuda_) return;
+  if (!is_accelerator_) return;
   at::globalContext().setAllowTF32CuBLAS(products_before_);
   at::globalContext().setAllowTF32CuDNN(convolutions_before_);
 }
+
+FullPrecisionScope::FullPrecisionScope(at::Device device)
+    : no_autocast_(c10::autocast_dispatch_keyset), no_tf32_(device, Tf32Scope::Rounding::forbidden) {}
 
 }  // namespace elbo

@@ -1,11 +1,12 @@
 #include "elbo/math/structural_similarity.h"
 
-#include <c10/core/impl/LocalDispatchKeySet.h>
+#include <torch/autograd.h>
 
 #include <algorithm>
 #include <numeric>
 
 #include "elbo/base/error.h"
+#include "elbo/math/precision.h"
 
 namespace elbo {
 namespace {
@@ -13,14 +14,34 @@ namespace {
 constexpr double kSimilaritySigma = 1.5;
 constexpr double kC1 = 0.01 * 0.01, kC2 = 0.03 * 0.03;
 
-/// The window slid over H and W where it fits; it separates. Shapes: [B, 1, H, W] -> [B, 1, H - 10, W - 10].
-Tensor windowed(const Tensor& pictures) {
-  const auto place = torch::arange(kSimilarityWindow, pictures.options()) - (kSimilarityWindow - 1) / 2;
-  auto weight = (-place.square() / (2 * kSimilaritySigma * kSimilaritySigma)).exp();
-  weight = weight / weight.sum();
-  return torch::conv2d(torch::conv2d(pictures, weight.view({1, 1, kSimilarityWindow, 1})),
-                       weight.view({1, 1, 1, kSimilarityWindow}));
+Tensor window(const at::TensorOptions& options) {
+  const auto place = torch::arange(kSimilarityWindow, options.requires_grad(false)) - (kSimilarityWindow - 1) / 2;
+  const auto weight = (-place.square() / (2 * kSimilaritySigma * kSimilaritySigma)).exp();
+  return weight / weight.sum();
 }
+Tensor of_rows(const Tensor& window) { return window.view({1, 1, kSimilarityWindow, 1}); }
+Tensor of_columns(const Tensor& window) { return window.view({1, 1, 1, kSimilarityWindow}); }
+
+/// The window slid over H and W where it fits; it separates. Both ways in full precision: variances are differences.
+struct Windowed final : torch::autograd::Function<Windowed> {
+  static Tensor forward(torch::autograd::AutogradContext* /*context*/, const Tensor& pictures) {
+    const FullPrecisionScope precise(pictures.device());
+    const auto weight = window(pictures.options());
+    return torch::conv2d(torch::conv2d(pictures, of_rows(weight)), of_columns(weight));
+  }
+  static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* /*context*/,
+                                               const torch::autograd::tensor_list& gradients) {
+    const auto& gradient = gradients[0];
+    const FullPrecisionScope precise(gradient.device());
+    const auto weight = window(gradient.options());  // its own mirror image; on the CPU several times faster than transposed
+    constexpr int64_t kAround = kSimilarityWindow - 1;
+    const auto along_rows = torch::conv2d(gradient, of_columns(weight), {}, 1, at::IntArrayRef({0, kAround}));
+    return {torch::conv2d(along_rows, of_rows(weight), {}, 1, at::IntArrayRef({kAround, 0}))};
+  }
+};
+
+/// Shapes: [B, 1, H, W] -> [B, 1, H - 10, W - 10].
+Tensor windowed(const Tensor& pictures) { return Windowed::apply(pictures); }
 
 /// Means over places, [B C].
 struct Similarity {
@@ -30,7 +51,6 @@ struct Similarity {
 
 /// Shapes: [B C, 1, H, W].
 Similarity similarity_of(const Tensor& a, const Tensor& b) {
-  const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);  // variances are differences
   const auto mean_a = windowed(a), mean_b = windowed(b);
   const auto variance_a = windowed(a * a) - mean_a * mean_a;
   const auto variance_b = windowed(b * b) - mean_b * mean_b;
@@ -75,7 +95,9 @@ int64_t similarity_scales(int64_t height, int64_t width) {
 Tensor multiscale_similarity(const Tensor& x, const Tensor& y, int64_t scales) {
   check_pictures(x, y, scales);
   auto a = one_channel(x), b = one_channel(y);
-  const double sum = std::accumulate(kSimilarityScales.begin(), kSimilarityScales.begin() + scales, 0.0);
+  // The published five add up to 1.0001 and are taken as they are.
+  const bool all = scales == static_cast<int64_t>(kSimilarityScales.size());
+  const double sum = all ? 1 : std::accumulate(kSimilarityScales.begin(), kSimilarityScales.begin() + scales, 0.0);
   Tensor product;
   for (int64_t i = 0; i < scales; ++i) {
     const bool last = i + 1 == scales;

@@ -72,6 +72,11 @@ std::string CodePriorModel::summary() const {
   return join(words, ", ");
 }
 
+void CodePriorModel::train(bool on) {
+  Model::train(on);
+  base_->eval();
+}
+
 CodeCondition CodePriorModel::condition(size_t level, const std::vector<Tensor>& codes, const Tensor& label) const {
   CodeCondition known{.label = num_classes_ > 0 ? label : Tensor()};
   if (level > 0) known.above = on_grid(level - 1, codes.at(level - 1));
@@ -89,14 +94,14 @@ Tensor CodePriorModel::labels(const Batch& batch) const {
   return label.present.defined() ? label.value.masked_fill(label.present.logical_not(), -1) : label.value;
 }
 
-std::vector<Tensor> CodePriorModel::losses(const Batch& batch, Step& step) {
+std::vector<CodeLoss> CodePriorModel::losses(const Batch& batch, Step& step) {
   const auto all = codes(batch);
   auto label = labels(batch);
   if (label.defined() && step.training && config_.unconditional > 0) {
     const auto left_out = step.streams.model.uniform({batch.size()}, {}) < config_.unconditional;
     label = label.masked_fill(left_out, -1);
   }
-  std::vector<Tensor> losses;
+  std::vector<CodeLoss> losses;
   for (size_t i = 0; i < priors_.size(); ++i)
     losses.push_back(priors_[i]->loss(on_grid(i, all[i]), condition(i, all, label), step));
   return losses;
@@ -142,7 +147,7 @@ Tensor CodePriorModel::code_length(const std::vector<Tensor>& codes, const Batch
   Step step{.training = false, .noise = noise, .streams = streams, .collective = alone};
   Tensor length;
   for (size_t i = 0; i < priors_.size(); ++i) {
-    const auto of_level = priors_[i]->loss(on_grid(i, codes[i]), condition(i, codes, labels(batch)), step);
+    const auto of_level = priors_[i]->loss(on_grid(i, codes[i]), condition(i, codes, labels(batch)), step).value;
     length = length.defined() ? length + of_level : of_level;
   }
   return length;

@@ -52,7 +52,7 @@ int64_t condition_columns(const Samples& model, const DataSpec& spec, const Give
   int64_t longest = 0;
   for (const auto& [name, classes] : cycles(model, spec, given))
     longest = std::max(longest, static_cast<int64_t>(classes.size()));
-  return longest;
+  return longest > 1 ? longest : 0;
 }
 
 }  // namespace elbo

@@ -7,6 +7,8 @@
 
 #include "elbo/base/error.h"
 #include "elbo/base/text.h"
+#include "elbo/math/precision.h"
+#include "elbo/math/upload.h"
 #include "elbo/nn/layer.h"
 
 namespace elbo {
@@ -65,6 +67,9 @@ std::vector<Tensor> maps_of(const c10::IValue& output, const std::string& networ
   throw ConfigError("the feature network " + network + " gave " + output.tagKind() +
                     ", expected a list or tuple of maps [B, c, h, w]");
 }
+
+/// A few numbers of the host, of the type and on the device of `like`, without waiting for what the device has to do.
+Tensor placed(const Tensor& numbers, const Tensor& like) { return upload(numbers.to(like.scalar_type()), like.device()); }
 
 /// What its method `channel_weights` gives, each of one dimension.
 std::vector<Tensor> channel_weights_of(torch::jit::Module& module, const std::string& network) {
@@ -125,12 +130,15 @@ Tensor feature_distance(const std::vector<Tensor>& f, const std::vector<Tensor>&
   constexpr double kEpsilon = 1e-10;
   if (!weights.empty()) check_channel_weights(weights, f);
   // The root's own derivative at 0 is infinite.
-  const auto unit = [](const Tensor& map) { return map / ((map.square().sum(1, true) + kEpsilon * kEpsilon).sqrt() + kEpsilon); };
+  const auto unit = [](const Tensor& given) {
+    const auto map = full_precision(given);
+    return map / ((map.square().sum(1, true) + kEpsilon * kEpsilon).sqrt() + kEpsilon);
+  };
   Tensor total;
   for (size_t i = 0; i < f.size(); ++i) {
     const auto squared = (unit(f[i]) - unit(g[i])).square();
     const auto distance = weights.empty() ? squared.mean({1, 2, 3})
-                                          : (squared * weights[i].to(squared.options()).view({1, -1, 1, 1})).sum(1).mean({1, 2});
+                                          : (squared * placed(weights[i], squared).view({1, -1, 1, 1})).sum(1).mean({1, 2});
     total = total.defined() ? total + distance : distance;
   }
   return total;
@@ -138,7 +146,7 @@ Tensor feature_distance(const std::vector<Tensor>& f, const std::vector<Tensor>&
 
 Tensor FeatureDistance::prepared(const Tensor& image) const {
   const auto channels = [&](const std::vector<double>& values) {
-    return torch::tensor(values, torch::kDouble).to(image.options()).view({1, -1, 1, 1});
+    return placed(torch::tensor(values, torch::kDouble), image).view({1, -1, 1, 1});
   };
   auto prepared = image;
   if (!config_.shift.empty()) prepared = prepared - channels(config_.shift);

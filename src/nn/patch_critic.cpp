@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "elbo/base/error.h"
+#include "elbo/math/precision.h"
 #include "images.h"
 
 namespace elbo {
@@ -62,7 +63,7 @@ Tensor PatchCritic::forward(const Tensor& x) {
   constexpr double kSlope = 0.2;
   auto h = torch::leaky_relu(convs_.front()->forward(x), kSlope);
   for (size_t i = 0; i < norms_.size(); ++i) h = torch::leaky_relu(norms_[i]->forward(convs_[i + 1]->forward(h)), kSlope);
-  return convs_.back()->forward(h).squeeze(1);
+  return full_precision(convs_.back()->forward(h)).squeeze(1);
 }
 
 }  // namespace elbo

@@ -1,5 +1,10 @@
 #include "elbo/nn/residual_attention.h"
 
+#include <ATen/Context.h>
+
+#include <algorithm>
+
+#include "elbo/math/precision.h"
 #include "elbo/nn/norm.h"
 #include "images.h"
 
@@ -13,10 +18,37 @@ std::shared_ptr<Layer> unpadded(int64_t from, int64_t to, int64_t kernel, Stream
                                  init);
 }
 
+/// LibTorch's own padding and resizing have backward passes on CUDA that add in no fixed order.
+bool must_be_repeatable() { return at::globalContext().deterministicAlgorithms(); }
+
+/// `margin` places more on both sides of an axis, the edge itself not repeated.
+Tensor mirrored_along(const Tensor& x, int64_t axis, int64_t margin) {
+  const auto before = x.narrow(axis, 1, margin), after = x.narrow(axis, x.size(axis) - 1 - margin, margin);
+  return torch::cat({before.flip(axis), x, after.flip(axis)}, axis);
+}
+
 /// The convolution of a map that is mirrored at its edges, so that the size stays.
 Tensor mirrored(Layer& conv, const Tensor& x, int64_t kernel) {
   const auto margin = kernel / 2;
+  if (must_be_repeatable()) return conv.forward(mirrored_along(mirrored_along(x, 2, margin), 3, margin));
   return conv.forward(torch::reflection_pad2d(x, {margin, margin, margin, margin}));
+}
+
+/// What each of `to` places takes of each of `from`, linearly between two of them, the corners aligned. Shapes: [to, from].
+Tensor linear_shares(int64_t from, int64_t to, const Tensor& like) {
+  const auto places = like.options().dtype(torch::kDouble).requires_grad(false);
+  const auto at = torch::arange(to, places) * (static_cast<double>(from - 1) / static_cast<double>(std::max<int64_t>(1, to - 1)));
+  return (1 - (at.unsqueeze(1) - torch::arange(from, places)).abs()).clamp_min(0).to(like.scalar_type());
+}
+
+/// Bilinear, the corners aligned. Shapes: [B, C, h, w] -> [B, C, height, width].
+Tensor resized(const Tensor& x, int64_t height, int64_t width) {
+  constexpr bool kCornersAligned = true;
+  if (!must_be_repeatable()) return torch::upsample_bilinear2d(x, {height, width}, kCornersAligned);
+  const FullPrecisionScope precise(x.device());
+  const auto map = full_precision(x);
+  const auto rows = linear_shares(x.size(2), height, map), columns = linear_shares(x.size(3), width, map);
+  return torch::matmul(torch::matmul(rows, map), columns.t()).to(x.scalar_type());
 }
 
 /// Mirroring takes more places than it adds; a block works at half the size too.
@@ -38,9 +70,8 @@ class MaskedTrunk final : public torch::nn::Module {
   }
 
   Tensor forward(const Tensor& x) {
-    constexpr bool kCornersAligned = true;
     const auto coarse = through(mask_, torch::max_pool2d(x, 2));
-    const auto mask = torch::upsample_bilinear2d(coarse, {x.size(2), x.size(3)}, kCornersAligned).sigmoid();
+    const auto mask = resized(coarse, x.size(2), x.size(3)).sigmoid();
     return torch::silu(x + mask * through(trunk_, x));
   }
 
@@ -143,13 +174,12 @@ class ResidualAttentionDecoder final : public Decoder {
   Tensor output(const Tensor& features) override { return mirrored(*output_, features, config_.kernel); }
   Tensor features(const Tensor& z) override {
     check_shape(z, {kAnyExtent, latent_size_}, "input of the residual_attention decoder");
-    constexpr bool kCornersAligned = true;
     auto h = (layers_.empty() ? z : layers_[0]->forward(z)).reshape(joined({z.size(0)}, map_));
     size_t conv = 0;
     for (; conv < config_.channels.size(); ++conv) h = blocks_[conv]->forward(normalised(conv, h));
     for (size_t block = conv; block < blocks_.size(); ++block) h = blocks_[block]->forward(h);
     for (; conv < convs_.size(); ++conv) {
-      h = torch::silu(normalised(conv, torch::upsample_bilinear2d(h, {2 * h.size(2), 2 * h.size(3)}, kCornersAligned)));
+      h = torch::silu(normalised(conv, resized(h, 2 * h.size(2), 2 * h.size(3))));
     }
     return h;
   }

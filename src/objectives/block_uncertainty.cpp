@@ -12,14 +12,19 @@
 namespace elbo {
 namespace {
 
-/// The map that the model's codes give. Throws: ConfigError.
-Shape reconstructed_map(Quantized& model, const ObjectiveContext& context) {
+/// The field of maps that the model's codes give. Throws: ConfigError.
+const DataSpec::value_type& reconstructed_maps(Quantized& model, const ObjectiveContext& context) {
   const auto* reconstructs = dynamic_cast<const Reconstructs*>(&model);
   const auto field = reconstructs ? reconstructs->reconstructed_field() : "x";
   const auto found = context.spec.find(field);
-  if (found != context.spec.end() && found->second.shape.size() == 3) return found->second.shape;
+  if (found != context.spec.end() && found->second.shape.size() == 3) return *found;
   throw ConfigError(
       text(context.objective, " weighs blocks of maps [C, H, W]; field ", field, " of ", context.model, " is none"));
+}
+
+/// -log p(x | codes), each place times its weight. Shapes: weights [H, W] -> [B].
+Tensor weighted_distortion(const Observation& observation, const Tensor& weights) {
+  return -(observation.likelihood->log_prob_per_element(observation.target) * weights).flatten(1).sum(1);
 }
 
 class BlockUncertainty final : public Objective, public Stepped {
@@ -38,7 +43,8 @@ class BlockUncertainty final : public Objective, public Stepped {
     const auto mean = observation.likelihood->mean();
     if (step.training) keep(observation.target, mean.detach(), step);
     const auto weights = place_weights();
-    const auto weighted = -(observation.likelihood->log_prob_per_element(observation.target) * weights).flatten(1).sum(1);
+    auto weighted = weighted_distortion(observation, weights);
+    if (!pass.continuous.empty()) weighted = (weighted + weighted_distortion(pass.continuous.front(), weights)) / 2;
     auto& result = pass.losses;
     result.loss = result.loss - pass.distortion + (config_.reduction == VqReduction::mean ? weighted / pass.elements : weighted);
     if (config_.similarity > 0) {
@@ -53,27 +59,28 @@ class BlockUncertainty final : public Objective, public Stepped {
   std::vector<Scheduled> scheduled() override { return detail::scheduled_of(model_); }
 
   void after_step(const Step& step) override {
-    if (means_.empty()) return;
+    if (!sums_.defined()) return;
     const torch::NoGradGuard no_grad;
-    auto sums = torch::stack({torch::stack(means_).mean(0), torch::stack(quantiles_).mean(0)});
+    auto sums = sums_, rows = torch::full({}, rows_, sums_.options());
+    sums_.reset();
     step.collective.all_reduce_sum(sums);
-    sums = sums / static_cast<double>(step.collective.size());
-    means_.clear();
-    quantiles_.clear();
-    mean_.mul_(config_.decay).add_(sums[0], 1 - config_.decay);
-    quantile_.mul_(config_.decay).add_(sums[1], 1 - config_.decay);
+    step.collective.all_reduce_sum(rows);
+    const auto errors = sums / rows;
+    mean_.mul_(config_.decay).add_(errors[0], 1 - config_.decay);
+    quantile_.mul_(config_.decay).add_(errors[1], 1 - config_.decay);
   }
 
  private:
-  /// What after_step learns from; several passes of a step are averaged.
+  /// What after_step learns from; several passes of a step add up.
   void keep(const Tensor& target, const Tensor& mean, const Step& step) {
     const torch::NoGradGuard no_grad;
-    if (step.index != kept_step_) means_.clear(), quantiles_.clear();
-    kept_step_ = step.index;
     const auto errors =
         in_blocks((target - mean).abs().to(torch::kFloat), config_.block, std::numeric_limits<double>::quiet_NaN());
-    means_.push_back(errors.nanmean(-1).mean(0));
-    quantiles_.push_back(torch::nanquantile(errors, 1 - config_.alpha, -1).mean(0));
+    const auto sums = torch::stack({errors.nanmean(-1).sum(0), torch::nanquantile(errors, 1 - config_.alpha, -1).sum(0)});
+    const bool goes_on = sums_.defined() && step.index == kept_step_;
+    kept_step_ = step.index;
+    sums_ = goes_on ? sums_ + sums : sums;
+    rows_ = (goes_on ? rows_ : 0) + target.size(0);
   }
 
   /// Mean 1 over the places; 1 everywhere before the first step. Shapes: [H, W].
@@ -88,14 +95,20 @@ class BlockUncertainty final : public Objective, public Stepped {
   Shape map_;
   Tensor mean_, quantile_;
   int64_t kept_step_ = -1;
-  std::vector<Tensor> means_ = {}, quantiles_ = {};
+  Tensor sums_ = {};  // over a step's rows, [2, h, w]: of means, of quantiles
+  int64_t rows_ = 0;
 };
 
 }  // namespace
 
 std::shared_ptr<Objective> make_block_uncertainty(const BlockUncertaintyConfig& config, Quantized& model,
                                                   const ObjectiveContext& context) {
-  const auto map = reconstructed_map(model, context);
+  const auto& [field, spec] = reconstructed_maps(model, context);
+  const auto& map = spec.shape;
+  if (config.similarity > 0 && !detail::holds_pictures(spec)) {
+    throw ConfigError(
+        text(context.objective, ": SSIM is of pictures with values in [0, 1]; field ", field, " holds none; set similarity: 0"));
+  }
   if (config.similarity > 0 && std::min(map[1], map[2]) < kSimilarityWindow) {
     throw ConfigError(
         text(context.objective, ": SSIM needs pictures of at least 11 x 11, these are ", shape_text(map), "; set similarity: 0"));

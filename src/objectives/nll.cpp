@@ -16,11 +16,14 @@ class Nll final : public Objective {
 
   LossTerms losses(const Batch& batch, Step& step) override {
     const auto levels = model_.losses(batch, step);
-    auto loss = levels.front();
-    for (size_t i = 1; i < levels.size(); ++i) loss = loss + levels[i];
-    LossTerms result{.loss = loss, .terms = {{"bound", -loss.detach()}, {"bits_per_code", loss.detach() / (codes_ * M_LN2)}}};
+    auto [loss, bound] = levels.front();
+    for (size_t i = 1; i < levels.size(); ++i) {
+      loss = loss + levels[i].value;
+      bound = bound + levels[i].bound;
+    }
+    LossTerms result{.loss = loss, .terms = {{"bound", bound}, {"bits_per_code", bound / (-codes_ * M_LN2)}}};
     if (levels.size() < 2) return result;
-    for (size_t i = 0; i < levels.size(); ++i) result.terms.push_back({"level_" + std::to_string(i), -levels[i].detach()});
+    for (size_t i = 0; i < levels.size(); ++i) result.terms.push_back({"level_" + std::to_string(i), levels[i].bound});
     return result;
   }
 

@@ -39,9 +39,7 @@ void check_similar_pictures(const SimilarityTermConfig& config, const Quantized&
   const auto* reconstructs = dynamic_cast<const Reconstructs*>(&model);
   const auto field = reconstructs ? reconstructs->reconstructed_field() : "x";
   const auto found = context.spec.find(field);
-  const bool pictures = found != context.spec.end() && found->second.shape.size() == 3 &&
-                        (found->second.kind == ValueKind::unit || found->second.kind == ValueKind::binary);
-  if (!pictures) {
+  if (found == context.spec.end() || !detail::holds_pictures(found->second)) {
     throw ConfigError(text(context.objective, ": MS-SSIM is of pictures with values in [0, 1]; field ", field, " holds none"));
   }
   const auto& shape = found->second.shape;

@@ -59,14 +59,9 @@ std::vector<Term> usage_terms(const CodeLevel& level, const CodeSpace& space) {
   return terms;
 }
 
-CodeDistortion decoded(Quantized& model, const std::vector<Tensor>& values, const Batch& batch, VqPass& pass) {
-  auto observations = model.decode(values, batch);
-  pass.elements = elements_per_example(observations);
+CodeDistortion distortion_of(const std::vector<Observation>& observations) {
   const auto optimised = log_likelihood(observations);
-  const CodeDistortion distortion{.optimised = -optimised,
-                                  .reported = -reported_log_likelihood(observations, optimised).detach()};
-  if (pass.observations.empty()) pass.observations = std::move(observations);
-  return distortion;
+  return {.optimised = -optimised, .reported = -reported_log_likelihood(observations, optimised).detach()};
 }
 
 void add_terms(LossTerms& result, const CodeLevel& level, const std::string& prefix, VqReduction reduction) {
@@ -90,7 +85,9 @@ VqPass vq_pass(Quantized& model, const Batch& batch, Step& step, VqReduction red
   const auto quantizers = model.quantizers();
   std::vector<Tensor> values;
   for (const auto& level : levels) values.push_back(level.quantization.value);
-  const auto distortion = decoded(model, values, batch, pass);
+  pass.observations = model.decode(values, batch);
+  pass.elements = elements_per_example(pass.observations);
+  const auto distortion = distortion_of(pass.observations);
   auto optimised = distortion.optimised;
   auto& result = pass.losses;
   result.terms = {{"bound", {}}, {"reconstruction", distortion.reported}};
@@ -98,7 +95,8 @@ VqPass vq_pass(Quantized& model, const Batch& batch, Step& step, VqReduction red
     for (size_t i = 0; i < levels.size(); ++i) {
       if (levels[i].quantization.continuous.defined()) values[i] = levels[i].quantization.continuous;
     }
-    const auto continuous = decoded(model, values, batch, pass);
+    pass.continuous = model.decode(values, batch);
+    const auto continuous = distortion_of(pass.continuous);
     optimised = (optimised + continuous.optimised) / 2;
     result.terms.push_back({"reconstruction_continuous", continuous.reported});
   }
@@ -119,6 +117,10 @@ VqPass vq_pass(Quantized& model, const Batch& batch, Step& step, VqReduction red
   }
   result.terms.front().value = bound.detach();
   return pass;
+}
+
+bool holds_pictures(const FieldSpec& field) {
+  return field.shape.size() == 3 && (field.kind == ValueKind::unit || field.kind == ValueKind::binary);
 }
 
 std::vector<Scheduled> scheduled_of(Quantized& model) {

@@ -19,6 +19,7 @@ std::shared_ptr<Quantizer> make_bsq(const BsqConfig& config, const QuantizerCont
       detail::SignQuantizerParts{.name = "bsq",
                                  .codes = {config.code_size, config.groups, 1 / std::sqrt(static_cast<double>(config.code_size))},
                                  .commitment = config.commitment,
+                                 .commitment_mean = detail::CommitmentMean::tokens,
                                  .entropy = {config.temperature, config.entropy, config.diversity, config.entropy_bits},
                                  .entropy_scale = detail::EntropyScale::temperature,
                                  .move = [](const Tensor& z) { return unit_rows(z); }},

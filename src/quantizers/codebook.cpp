@@ -1,6 +1,5 @@
 #include "elbo/quantizers/codebook.h"
 
-#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/autograd.h>
 
 #include "elbo/base/error.h"
@@ -32,7 +31,7 @@ Tensor unit_rows(const Tensor& rows) { return rows / rows.square().sum(-1, true)
 
 Nearest nearest_by(CodeMetric metric, const Tensor& rows, const Tensor& codes) {
   const torch::NoGradGuard no_grad;
-  const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+  const FullPrecisionScope precise(rows.device());
   if (metric == CodeMetric::cosine) return nearest_code(unit_rows(rows), unit_rows(codes));
   return nearest_code(rows, codes);
 }
@@ -65,7 +64,7 @@ Quantization quantized_by(const Tensor& z, const Tensor& codes, const Tensor& in
                           .weight = losses.commitment,
                           .elements = elements});
   if (losses.gradient == GradientEstimator::rotation) {
-    const auto scales = rotation_scales(z, code);
+    const auto scales = rotation_scales(counted_rows(z, mask), counted_rows(code, mask));
     result.readings.push_back({"rotation_scale", scales.mean});
     result.readings.push_back({"rotation_clamped", scales.clamped});
   }

@@ -1,11 +1,10 @@
 #include "elbo/quantizers/cvq.h"
 
-#include <c10/core/impl/LocalDispatchKeySet.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "elbo/math/couples_batch.h"
+#include "elbo/math/precision.h"
 #include "elbo/quantizers/kmeans.h"
 #include "elbo/quantizers/pending_tokens.h"
 #include "elbo/quantizers/tokens.h"
@@ -15,7 +14,7 @@ namespace {
 
 /// Minus the squared distance or the cosine. Shapes: [N, D], [V, D] -> [V, N].
 Tensor cvq_similarity(const Tensor& tokens, const Tensor& codes, CodeMetric metric) {
-  const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+  const FullPrecisionScope precise(tokens.device());
   if (metric == CodeMetric::cosine) return torch::mm(unit_rows(codes), unit_rows(tokens).t());
   const auto squares = codes.square().sum(1, true) + tokens.square().sum(1).unsqueeze(0);
   return 2 * torch::mm(codes, tokens.t()) - squares;

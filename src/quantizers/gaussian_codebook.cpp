@@ -4,11 +4,11 @@
 #include <ATen/ops/_sobol_engine_draw.h>
 #include <ATen/ops/_sobol_engine_initialize_state.h>
 #include <ATen/ops/_sobol_engine_scramble.h>
-#include <c10/core/impl/LocalDispatchKeySet.h>
 
 #include <algorithm>
 
 #include "elbo/base/error.h"
+#include "elbo/math/precision.h"
 
 namespace elbo {
 namespace {
@@ -52,7 +52,7 @@ Tensor gaussian_code(const Tensor& mean, const Tensor& log_var, const Tensor& co
                      " and codes " + shape_text(codes.sizes()) + ", expected [N, D] twice and [V, D]");
   }
   const torch::NoGradGuard no_grad;
-  const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+  const FullPrecisionScope precise(codes.device());
   // With one or two numbers a code, codes are so dense that float32 could not tell neighbours apart by the difference of two
   // large terms.
   const auto type = codes.size(1) <= 2 ? at::kDouble : mean.scalar_type();

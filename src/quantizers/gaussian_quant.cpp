@@ -45,7 +45,7 @@ class GaussianQuant final : public Quantizer {
   Quantization forward(const Tensor& z, Step& step, const Tensor& mask) override {
     check_tokens(z, mask, 2 * size_, "gaussian_quant");
     const auto tokens = z.sizes().slice(0, z.dim() - 1);
-    const auto posterior = posterior_of(z);
+    const auto posterior = posterior_of(fill_left_out(z, mask, 0));
     const auto kl = normal_kl_to_standard(posterior.mean, posterior.log_var, 1).reshape(joined(tokens, {groups_}));
     const auto bits = kl * std::numbers::log2e;
     if (step.training) {

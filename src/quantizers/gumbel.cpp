@@ -1,11 +1,11 @@
 #include "elbo/quantizers/gumbel.h"
 
-#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/nn/modules/linear.h>
 
 #include <cmath>
 
 #include "elbo/math/init.h"
+#include "elbo/math/precision.h"
 #include "elbo/quantizers/codebook.h"
 #include "elbo/quantizers/tokens.h"
 
@@ -29,9 +29,9 @@ class Gumbel final : public Quantizer {
 
   Quantization forward(const Tensor& z, Step& step, const Tensor& mask) override {
     check_tokens(z, mask, input_size_, "gumbel");
-    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+    const FullPrecisionScope precise(z.device());
     const auto tokens = z.sizes().slice(0, z.dim() - 1);
-    const auto logits = logits_of(z);  // [N, V]
+    const auto logits = logits_of(fill_left_out(z, mask, 0));  // [N, V]
     const auto drawn = step.training ? draw(logits, tokens, step) : Drawn{.index = logits.argmax(1)};
     const auto indices = fill_left_out(drawn.index.reshape(joined(tokens, {1})), mask, -1);
     const auto value = step.training ? drawn.value.reshape(joined(tokens, {codes_.size(1)})) : decode(indices);
@@ -48,7 +48,7 @@ class Gumbel final : public Quantizer {
 
   Tensor encode(const Tensor& z) override {
     check_tokens(z, {}, input_size_, "gumbel");
-    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+    const FullPrecisionScope precise(z.device());
     return logits_of(z).argmax(1).reshape(joined(z.sizes().slice(0, z.dim() - 1), {1}));
   }
   Tensor decode(const Tensor& indices) override { return look_up(codes_, indices); }

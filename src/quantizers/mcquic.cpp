@@ -1,11 +1,10 @@
 #include "elbo/quantizers/mcquic.h"
 
-#include <c10/core/impl/LocalDispatchKeySet.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "elbo/math/lower_bound.h"
+#include "elbo/math/precision.h"
 #include "elbo/quantizers/codebook.h"
 #include "elbo/quantizers/gumbel.h"
 #include "elbo/quantizers/tokens.h"
@@ -50,10 +49,10 @@ class McquicQuantizer final : public Quantizer {
 
   Quantization forward(const Tensor& z, Step& step, const Tensor& mask) override {
     check_tokens(z, mask, config_.code_size, "mcquic");
-    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+    const FullPrecisionScope precise(z.device());
     Quantization out;
     if (step.training) {
-      out = draw(z, mask, step);
+      out = draw(fill_left_out(z, mask, 0), mask, step);
       note(out.indices, step);
     } else {
       out.indices = fill_left_out(encode(z), mask, -1);
@@ -61,8 +60,9 @@ class McquicQuantizer final : public Quantizer {
     }
     if (config_.cosine_weight > 0) {
       const auto cosine = mcquic_cosine(codes_);
-      out.terms = {
-          {.name = "codebook_cosine", .value = cosine, .weight = torch::full_like(cosine.detach(), config_.cosine_weight)}};
+      out.terms = {{.name = "codebook_cosine",
+                    .value = cosine.expand({z.size(0)}),  // its mean over the batch counts it once
+                    .weight = torch::full_like(cosine.detach(), config_.cosine_weight)}};
     }
     out.readings = {{"mean_temperature", temperature_.detach().mean()}, {"in_use", in_use().mean()}};
     return out;

@@ -1,7 +1,5 @@
 #include "elbo/quantizers/multi_group.h"
 
-#include <c10/core/impl/LocalDispatchKeySet.h>
-
 #include <algorithm>
 #include <cmath>
 
@@ -23,7 +21,7 @@ class GroupedLinear final : public torch::nn::Module {
   }
   /// Shapes: [..., G, D] -> [..., G, D].
   Tensor forward(const Tensor& x) const {
-    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+    const FullPrecisionScope precise(x.device());
     return torch::matmul(x.unsqueeze(-2), weight_).squeeze(-2) + bias_;
   }
 

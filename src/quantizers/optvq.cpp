@@ -1,7 +1,5 @@
 #include "elbo/quantizers/optvq.h"
 
-#include <c10/core/impl/LocalDispatchKeySet.h>
-
 #include <cmath>
 
 #include "elbo/base/error.h"
@@ -61,7 +59,7 @@ class Optvq final : public Quantizer, public CouplesBatch {
   }
   Tensor codebook(int64_t) override {
     if (!projection_) return vectors_;
-    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+    const FullPrecisionScope precise(vectors_.device());
     return projection_->forward(vectors_);
   }
   std::vector<Scheduled> scheduled() override { return {commitment_, codebook_weight_}; }

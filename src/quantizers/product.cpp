@@ -1,7 +1,6 @@
 #include "elbo/quantizers/product.h"
 
 #include <ATen/ops/linalg_qr.h>
-#include <c10/core/impl/LocalDispatchKeySet.h>
 
 #include "elbo/base/error.h"
 #include "elbo/math/precision.h"
@@ -89,12 +88,12 @@ class Product final : public Quantizer {
 
   Tensor rotated(const Tensor& tokens) const {
     if (!rotation_.defined()) return tokens;
-    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+    const FullPrecisionScope precise(tokens.device());
     return torch::matmul(tokens, rotation_.to(tokens.scalar_type()));
   }
   Tensor rotated_back(const Tensor& codes) const {
     if (!rotation_.defined()) return codes;
-    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+    const FullPrecisionScope precise(codes.device());
     return torch::matmul(codes, rotation_.to(codes.scalar_type()).t());
   }
 

@@ -1,7 +1,5 @@
 #include "sign_codes.h"
 
-#include <c10/core/impl/LocalDispatchKeySet.h>
-
 #include <algorithm>
 
 #include "elbo/math/precision.h"
@@ -93,7 +91,7 @@ Tensor bits_entropy(const Tensor& logits) {
 }
 
 Tensor entropy_of_average(const Tensor& logits, const Tensor& weight, int64_t block) {
-  const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+  const FullPrecisionScope precise(logits.device());
   auto total = torch::zeros({}, logits.options());
   for (int64_t first = 0; first < logits.size(1); first += block) {
     total = total + entropy_of_block(logits.narrow(1, first, std::min(block, logits.size(1) - first)), weight);

@@ -10,6 +10,7 @@ SignQuantizer::SignQuantizer(const SignQuantizerParts& parts, at::Device device)
     : name_(parts.name),
       codes_(parts.codes),
       commitment_("commitment", parts.commitment, device),
+      commitment_mean_(parts.commitment_mean),
       entropy_(parts.entropy, parts.entropy_scale, device),
       move_(parts.move) {}
 
@@ -20,10 +21,12 @@ Quantization SignQuantizer::forward(const Tensor& z, Step&, const Tensor& mask) 
   Quantization result{.value = fill_left_out(pass_gradient(tokens, code, GradientEstimator::straight_through), mask, 0),
                       .indices = fill_left_out(codes_.indices(tokens), mask, -1)};
   if (move_) result.target = tokens.detach();
-  result.terms.push_back({.name = "commitment",
-                          .value = squared_error(tokens, code, mask),
-                          .weight = commitment_.tensor(),
-                          .elements = elements_of(z)});
+  const auto elements = elements_of(z);
+  result.terms.push_back(
+      {.name = "commitment",
+       .value = squared_error(tokens, code, mask),
+       .weight = commitment_.tensor(),
+       .elements = commitment_mean_ == CommitmentMean::tokens ? elements / static_cast<double>(codes_.size) : elements});
   entropy_.add_terms(result, tokens * codes_.scale, mask);
   return result;
 }

@@ -7,10 +7,14 @@ namespace elbo::detail {
 /// Where a token is moved to before its signs are taken. Shapes: [..., D] alike.
 using TokenMap = Tensor (*)(const Tensor&);
 
+/// What `reduction: mean` averages the commitment over.
+enum class CommitmentMean { numbers, tokens };
+
 struct SignQuantizerParts {
   const char* name = "";
   SignCodes codes = {};
   ScheduledNumber commitment = scheduled_number(0);
+  CommitmentMean commitment_mean = CommitmentMean::numbers;
   SignEntropyConfig entropy = {};
   EntropyScale entropy_scale = EntropyScale::one;
   TokenMap move = nullptr;  // nullptr leaves tokens where they are
@@ -34,6 +38,7 @@ class SignQuantizer final : public Quantizer, public CouplesBatch {
   const char* name_;
   SignCodes codes_;
   Scheduled commitment_;
+  CommitmentMean commitment_mean_;
   SignEntropy entropy_;
   TokenMap move_;
 };

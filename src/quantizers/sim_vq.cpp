@@ -1,9 +1,8 @@
 #include "elbo/quantizers/sim_vq.h"
 
-#include <c10/core/impl/LocalDispatchKeySet.h>
-
 #include <cmath>
 
+#include "elbo/math/precision.h"
 #include "elbo/nn/layer.h"
 
 namespace elbo {
@@ -38,7 +37,7 @@ class SimVq final : public Quantizer {
   Tensor decode(const Tensor& indices) override { return look_up(codebook(0), indices); }
   CodeSpace code_space() const override { return {config_.code_size, config_.code_size, {config_.codes}}; }
   Tensor codebook(int64_t) override {
-    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+    const FullPrecisionScope precise(vectors_.device());
     return projection_->forward(vectors_);
   }
   std::vector<Scheduled> scheduled() override { return {commitment_, codebook_weight_}; }

@@ -1,12 +1,13 @@
 #include "elbo/quantizers/sinkhorn.h"
 
-#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/autograd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
+
+#include "elbo/math/precision.h"
 
 namespace elbo {
 namespace {
@@ -57,7 +58,7 @@ Tensor balanced_columns(const LogKernel& kernel, const SinkhornStop& stop) {
 struct Distances {
   Tensor tokens, codes;  // both about the codes' mean: less cancellation
   Tensor block(int64_t begin, int64_t count) const {
-    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+    const FullPrecisionScope precise(tokens.device());
     return torch::cdist(tokens.narrow(0, begin, count), codes);
   }
 };

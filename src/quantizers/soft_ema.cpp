@@ -1,11 +1,10 @@
 #include "elbo/quantizers/soft_ema.h"
 
-#include <c10/core/impl/LocalDispatchKeySet.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "elbo/math/couples_batch.h"
+#include "elbo/math/precision.h"
 #include "elbo/quantizers/tokens.h"
 
 namespace elbo {
@@ -46,7 +45,7 @@ class SoftEma final : public Quantizer, public CouplesBatch {
     if (!step.training) {
       return quantized_by(z, codes_, indices, mask, {.commitment = commitment_.tensor()});
     }
-    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+    const FullPrecisionScope precise(z.device());
     const auto counted = fill_left_out(full_rows(z), mask, 0);
     const auto rows = to_rows(counted);
     const auto choice = (-squared_distances(rows) / temperature_.tensor()).softmax(1);  // [N, V]

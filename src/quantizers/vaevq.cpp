@@ -1,6 +1,5 @@
 #include "elbo/quantizers/vaevq.h"
 
-#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/nn/modules/linear.h>
 
 #include <cmath>
@@ -32,10 +31,11 @@ class Vaevq final : public Quantizer {
 
   Quantization forward(const Tensor& z, Step& step, const Tensor& mask) override {
     check_tokens(z, mask, 2 * size_, "vaevq");
-    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+    const FullPrecisionScope precise(z.device());
     const auto tokens = z.sizes().slice(0, z.dim() - 1);
-    const auto mean = full_precision(z).narrow(-1, 0, size_);
-    const auto log_var = full_precision(z).narrow(-1, size_, size_).clamp(kMinLogVar, kMaxLogVar);
+    const auto counted = fill_left_out(full_precision(z), mask, 0);
+    const auto mean = counted.narrow(-1, 0, size_);
+    const auto log_var = counted.narrow(-1, size_, size_).clamp(kMinLogVar, kMaxLogVar);
     const auto scale = (0.5 * log_var).exp();
     const auto codes = projection_->forward(codes_);
     const auto indices = nearest_indices(CodeMetric::euclidean, mean, codes, mask);
@@ -65,13 +65,13 @@ class Vaevq final : public Quantizer {
 
   Tensor encode(const Tensor& z) override {
     check_tokens(z, {}, 2 * size_, "vaevq");
-    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+    const FullPrecisionScope precise(z.device());
     return nearest_indices(CodeMetric::euclidean, full_precision(z).narrow(-1, 0, size_), projection_->forward(codes_));
   }
   Tensor decode(const Tensor& indices) override { return look_up(codebook(0), indices); }
   CodeSpace code_space() const override { return {.input_size = 2 * size_, .output_size = size_, .sizes = {codes_.size(0)}}; }
   Tensor codebook(int64_t /*group*/) override {
-    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+    const FullPrecisionScope precise(codes_.device());
     return projection_->forward(codes_);
   }
   std::vector<Scheduled> scheduled() override { return {rcs_weight_, kl_weight_, dcr_weight_}; }

@@ -84,6 +84,12 @@ void keep_checkpoints(const fs::path& checkpoints, const KeptCheckpoints& kept) 
   }
 }
 
+std::optional<fs::path> newest_checkpoint(const fs::path& checkpoints) {
+  const auto steps = detail::checkpoint_steps(checkpoints);
+  if (steps.empty()) return std::nullopt;
+  return checkpoints / detail::checkpoint_name(steps.back());
+}
+
 std::optional<fs::path> checkpoint_to_resume(const fs::path& checkpoints) {
   if (!fs::is_directory(checkpoints)) return std::nullopt;
   std::vector<fs::path> leftovers;
@@ -93,9 +99,7 @@ std::optional<fs::path> checkpoint_to_resume(const fs::path& checkpoints) {
     if (AtomicFolder::is_leftover(entry.path()) || half_removed) leftovers.push_back(entry.path());
   }
   for (const auto& path : leftovers) fs::remove_all(path);
-  const auto steps = detail::checkpoint_steps(checkpoints);
-  if (steps.empty()) return std::nullopt;
-  return checkpoints / detail::checkpoint_name(steps.back());
+  return newest_checkpoint(checkpoints);
 }
 
 }  // namespace elbo

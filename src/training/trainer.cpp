@@ -86,7 +86,8 @@ Trainer::Impl::Impl(TrainingParts given) : parts(std::move(given)), streams(part
   if (config.deterministic) make_deterministic();
   parts.model->to(parts.device);
   parts.objective->to(parts.device);
-  if (!parts.model->is_training()) parts.model->train();  // just evaluated as a whole: nothing in it is frozen
+  if (!parts.model->is_training()) parts.model->train();  // just evaluated as a whole; what is frozen in it sees to that itself
+  if (!parts.objective->is_training()) parts.objective->train();
   collect_modules(*parts.model, modules);
   collect_modules(*parts.objective, modules);
   for (auto* module : modules) {

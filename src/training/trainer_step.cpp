@@ -6,6 +6,7 @@
 #include "elbo/math/precision.h"
 #include "elbo/models/initialises.h"
 #include "elbo/optim/clip.h"
+#include "elbo/quantizers/quantizer.h"
 #include "trainer_impl.h"
 
 namespace elbo {
@@ -169,12 +170,18 @@ void Trainer::Impl::after_step(const Step& step) {
   torch::NoGradGuard no_grad;
   if (skips() && parts.device.is_cpu() && found_inf.item<float>() != 0) return;
   std::vector<Tensor> live, before;
-  if (!parts.device.is_cpu()) {  // the flag isn't read here: what a non-finite step changes is put back
+  // The flag isn't read here: what a non-finite step changes is put back.
+  const auto keep = [&](const std::vector<Tensor>& tensors) {
+    for (const auto& tensor : tensors) {
+      live.push_back(tensor);
+      before.push_back(tensor.clone());
+    }
+  };
+  if (!parts.device.is_cpu()) {
+    constexpr bool kRecurse = false;  // those below are stepped themselves
     for (auto* module : stepped) {
-      for (const auto& buffer : module->buffers()) {
-        live.push_back(buffer);
-        before.push_back(buffer.clone());
-      }
+      keep(module->buffers());
+      if (dynamic_cast<Quantizer*>(module)) keep(module->parameters(kRecurse));  // some move codes by hand
     }
   }
   for (auto* module : stepped) dynamic_cast<Stepped&>(*module).after_step(step);

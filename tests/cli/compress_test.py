@@ -56,6 +56,26 @@ def crc32c(data):
     return rest ^ 0xffffffff
 
 
+def varint(value):
+    out = []
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def renamed(data, old, new):
+    """A file of codes with another name in it."""
+    at, length = 9, 0
+    while not length or data[at - 1] >= 128:
+        length += (data[at] & 127) << 7 * (at - 9)
+        at += 1
+    old, new = (varint(len(name)) + name.encode() for name in (old, new))
+    assert at + length == len(data) and data.count(old) == 1
+    data = data[:9] + varint(length + len(new) - len(old)) + data[at:-4].replace(old, new)
+    return data + crc32c(data).to_bytes(4, "little")
+
+
 def pixels_of(path):
     """Grey levels of a PNG of one channel."""
     data, at, body = read(path), 8, b""
@@ -244,6 +264,20 @@ class Compress(CliTest):
         write(self.path("odd/" + "d" * 200 + "/" + "e" * 60 + ".png"), png(8, 8, 1, [0] * 64))
         self.refused(3, "compress", self.base, "odd", says=("has 265 bytes, expected at most 255", "compress the folder that it lies in"))
         self.refused(3, "compress", self.base, "odd/0.png", says="odd/0.png")
+        write(self.path("e" * 252), png(8, 8, 1, [0] * 64))
+        self.refused(3, "compress", self.base, "odd/0.png", "e" * 252, says=("makes a .png name of 256 bytes, expected at most 255", "rename"))
+
+    def test_long_names_come_back_or_are_told_before_any_picture_is_written(self):
+        for name in ("a" * 251, "b" * 251 + ".png"):
+            write(self.path(name), png(8, 8, 1, [0] * 64))
+        self.elbo("compress", self.base, "b" * 251 + ".png", "a" * 251, "--out", "f.elbo", "--quiet")
+        self.elbo("decompress", self.base, "f.elbo", "--out", "back", "--quiet")
+        self.assertEqual(sorted(os.listdir(self.path("back"))), ["a" * 251 + ".png", "b" * 251 + ".png"])
+        write(self.path("long.elbo"), renamed(read(self.path("f.elbo")), "a" * 251, "a" * 254))
+        self.refused(3, "decompress", self.base, "long.elbo", "--out", "again",
+                     says=("long.elbo: the name 'aaa", "makes a .png name of 258 bytes, expected at most 255; write an .npz"))
+        self.assertFalse(os.path.exists(self.path("again")))
+        self.elbo("decompress", self.base, "long.elbo", "--out", "again.npz", "--quiet")
 
     def test_what_is_written_takes_no_other_files_place(self):
         picture = png(8, 8, 1, [0] * 64)
@@ -253,8 +287,31 @@ class Compress(CliTest):
         self.refused(1, "compress", self.base, "x.png", "--out", "./x.png", says="--out: './x.png' is one of the images")
         self.refused(1, "compress", self.base, "x.png", "--out", "link.png", says="--out: 'link.png' is one of the images")
         self.refused(1, "compress", self.base, "x.png", "--out", "f.elbo", "--json", "x.png", says="--json: 'x.png' is one of the images")
-        self.assertEqual(read(self.path("x.png")), picture)
+        write(self.path("in", "0.png"), picture)
+        write(self.path("in", "more", "1.png"), picture)
+        for name, limit in (("in/0.png", 0), ("in/more/1.png", 0), ("in/more/1.png", 1)):
+            for written in (("--out", name), ("--out", "f.elbo", "--json", name)):
+                with self.subTest(written=written, limit=limit):
+                    self.refused(1, "compress", self.base, "in", "--limit", limit, "--quiet", *written,
+                                 says=f"{written[-2]}: '{name}' is one of the images")
+        write(self.path("x.npy"), npy((1, 8, 8), "|u1", [0] * 64))
+        self.refused(1, "compress", self.base, "x.npy", "--out", "x.npy", says="--out: 'x.npy' is one of the images")
+        for name in ("x.png", "in/0.png", "in/more/1.png"):
+            self.assertEqual(read(self.path(name)), picture)
         self.assertFalse(os.path.exists(self.path("f.elbo")))
+        self.elbo("compress", self.base, "x.png", "--out", "f.npz", "--quiet")
+        coded = read(self.path("f.npz"))
+        self.refused(1, "decompress", self.base, "f.npz", "--out", "./f.npz", says="--out: './f.npz' is the file of codes; choose another name")
+        self.assertEqual(read(self.path("f.npz")), coded)
+
+    def test_8_bit_arrays_are_read_as_pictures_are(self):
+        config = BASE.replace("type: digits", "type: digits, binarize: threshold").replace("normal, scale: 0.3", "bernoulli")
+        self.elbo("train", write(self.path("b.yaml"), config), "--run", "bits", "--quiet")
+        levels = [0, 127, 128, 255] * 16
+        want = self.piped(png(8, 8, 1, levels), "compress", "bits", "-", "--out", "-")
+        for kind, numbers in (("|u1", levels), ("|u1", [v // 128 for v in levels]), ("<f4", [v // 128 for v in levels])):
+            with self.subTest(kind=kind, most=max(numbers)):
+                self.assertEqual(self.piped(npy((1, 8, 8), kind, numbers), "compress", "bits", "-", "--out", "-"), want)
 
     def test_what_does_not_fit_is_told(self):
         write(self.path("wide.png"), png(9, 8, 1, [0] * 72))

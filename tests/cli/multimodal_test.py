@@ -115,6 +115,9 @@ class Multimodal(CliTest):
                             ("row", "image=test:17"), ("class", "label=3"), ("both", "image=shoe.png,label=3")]:
             result = self.elbo("sample", self.folder_of_run, "--given", given, "--count", "4", "--out", name + ".npz")
             self.assertIn("given", result.err)
+        self.refused(1, "sample", self.folder_of_run, "--given", "image=test:17,shoe.png", "--out", "./shoe.png",
+                     says="--out: './shoe.png' is what --given reads; choose another name")
+        self.assertEqual(read(self.path("shoe.png")), png(8, 8))
         self.assertEqual(arrays(self.path("png.npz")), arrays(self.path("bytes.npz")))
         self.assertEqual(arrays(self.path("png.npz")), arrays(self.path("floats.npz")))
         self.assertNotEqual(arrays(self.path("png.npz"))["image"], arrays(self.path("row.npz"))["image"])
@@ -129,6 +132,7 @@ class Multimodal(CliTest):
                             ("image=flat.npy", "its shape is [64], expected [1, 8, 8]"),
                             ("image=large.npy", "expected numbers in [0, 1]"),
                             ("image=none.png", "none.png"),
+                            ("image=", "image is a grey picture of 8 x 8 pixels; expected a .png, .jpg or .npy file"),
                             ("image=3", "image is a grey picture of 8 x 8 pixels; expected a .png, .jpg or .npy file"),
                             ("label=12", "expected classes from 0 to 9"),
                             ("label=wide.png", "label is one of 10 classes; expected the number of a class, 0 to 9"),

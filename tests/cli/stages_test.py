@@ -96,6 +96,8 @@ class Stages(CliTest):
         whole = self.prior("whole")
         self.prior("part", "--set", "training.epochs=2")
         shutil.rmtree(self.path("base"))
+        os.remove(os.path.join(self.path("part"), "checkpoints", "last"))  # killed before the first link was made
+        os.remove(os.path.join(self.path("part"), "checkpoints", "best"))
         part = self.prior("part", "--resume")
         for name in ("model.safetensors", "training.safetensors"):
             self.assertEqual(read(os.path.join(last_checkpoint(part), name)), read(os.path.join(last_checkpoint(whole), name)))
@@ -118,6 +120,16 @@ class Stages(CliTest):
         told = self.elbo("info", whole).out
         self.assertRegex(told, "builds on +between, ")
         self.assertRegex(told, "builds on +base, ")
+        self.elbo("compress", whole, "split:test", "--limit", "2", "--prior", "uniform", "--out", "a.elbo")
+        self.elbo("decompress", "direct", "a.elbo", "--out", "a.npz")
+
+    def test_weights_over_another_base_are_not_imported(self):
+        run = self.prior("prior", "--set", "training.epochs=1")
+        self.elbo("train", self.path("vq.yaml"), "--run", "other", "--quiet", "--set", "seed=4", "--set", "training.epochs=1")
+        weights = os.path.join(last_checkpoint(run), "model.safetensors")
+        self.refused(4, "import", self.path("prior.yaml"), weights, "--run", "bad", "--set", "base.run=other", says=("its base.", "set base.run"))
+        self.assertFalse(os.path.exists(self.path("bad")))
+        self.elbo("import", self.path("prior.yaml"), weights, "--run", "good")
 
     def test_a_folder_of_runs_means_the_newest(self):
         os.makedirs(self.path("runs"))

@@ -41,7 +41,10 @@ TEST(DrawCodes, TemperatureIsAPowerOfTheProbabilities) {
   const auto sum = 0.345;
   EXPECT_EQ(drawn({.temperature = 0.5}, {0.0099 / sum, 0.0101 / sum, 0.2599 / sum, 0.2601 / sum, 0.2824 / sum, 0.2826 / sum}),
             (Codes{0, 1, 1, 3, 3, 4}));
-  EXPECT_EQ(drawn({.temperature = 0}, {0, 0.5, 0.999}), (Codes{1, 1, 1}));
+  for (const double cold : {0.0, 1e-9, 1e-300, 1e-310}) {
+    EXPECT_EQ(drawn({.temperature = cold}, {0, 0.5, 0.999}), (Codes{1, 1, 1})) << cold;
+    EXPECT_EQ(drawn({.temperature = cold, .top_k = 3}, {0, 0.5, 0.999}), (Codes{1, 1, 1})) << cold;
+  }
 }
 
 TEST(DrawCodes, TopKKeepsTheLikeliest) {
@@ -170,7 +173,8 @@ TEST(AutoregressiveCodePrior, DropoutsSourceIsHandedOverInTrainingOnly) {
   Chain chain(bed.grid, wavy({4, 3}));
   for (const bool training : {true, false}) {
     auto step = bed.step(training);
-    expect_close(chain.loss(scattered_codes(bed.grid, 2), {}, step), -chain.log_prob(scattered_codes(bed.grid, 2), {}), 1e-12);
+    expect_close(chain.loss(scattered_codes(bed.grid, 2), {}, step).value, -chain.log_prob(scattered_codes(bed.grid, 2), {}),
+                 1e-12);
     chain.loss(scattered_codes(bed.grid, 2), {}, step);
     EXPECT_EQ(chain.had_step, training);
   }

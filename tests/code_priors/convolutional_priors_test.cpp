@@ -117,7 +117,7 @@ TEST_P(ConvolutionalPriors, EveryParameterHasAGradient) {
   const auto prior = small_prior(GetParam(), bed.context(2, above));
   auto step = bed.step(true);
   const CodeCondition condition = {.label = torch::tensor({0, 1, -1}, torch::kLong), .above = scattered_codes(above, 3)};
-  prior->loss(scattered_codes(bed.grid, 3), condition, step).sum().backward();
+  prior->loss(scattered_codes(bed.grid, 3), condition, step).value.sum().backward();
   for (const auto& parameter : prior->named_parameters()) {
     ASSERT_TRUE(parameter.value().grad().defined()) << parameter.key();
     EXPECT_TRUE(parameter.value().grad().isfinite().all().item<bool>()) << parameter.key();

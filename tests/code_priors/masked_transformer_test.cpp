@@ -77,12 +77,26 @@ TEST(MaskedTransformer, ItsBoundIsBelowTheTruthAndTheLossIsItsEstimate) {
     constexpr int64_t kDraws = 4000;
     const torch::NoGradGuard no_grad;
     auto step = built.bed.step(false);
-    const auto loss = built.prior->loss(codes.narrow(0, i, 1).expand({kDraws, -1, -1, -1}), {}, step).to(torch::kDouble);
+    const auto loss = built.prior->loss(codes.narrow(0, i, 1).expand({kDraws, -1, -1, -1}), {}, step).value.to(torch::kDouble);
     const auto error = loss.std().item<double>() / std::sqrt(static_cast<double>(kDraws));
     EXPECT_NEAR(loss.mean().item<double>(), truth.bound, 4.5 * error);
   }
   EXPECT_NEAR(total, 1, 1e-4);
   EXPECT_GT(looseness, 0.01) << "the order does not matter to this model: the check shows nothing";
+}
+
+TEST(MaskedTransformer, TrainingTellsTheBoundWhateverItMinimises) {
+  Built built(kSmall, {.dropout = 0, .mask_ratio = MaskRatio::cosine, .label_smoothing = 0.3});
+  const auto codes = scattered_codes(kSmall, 1);
+  constexpr int64_t kDraws = 20'000;
+  const torch::NoGradGuard no_grad;
+  auto step = built.bed.step(true);
+  const auto loss = built.prior->loss(codes.expand({kDraws, -1, -1, -1}), {}, step);
+  const auto bound = loss.bound.to(torch::kDouble);
+  const auto error = bound.std().item<double>() / std::sqrt(static_cast<double>(kDraws));
+  const auto truth = enumerate(*built.prior, codes).bound;
+  EXPECT_NEAR(-bound.mean().item<double>(), truth, 4.5 * error);
+  EXPECT_GT(std::abs(loss.value.mean().item<double>() - truth), 5 * error) << "smoothing and counts change nothing here";
 }
 
 /// Gives each row these numbers.
@@ -98,7 +112,7 @@ TEST(MaskedTransformer, LossIsTheCrossEntropyOfTheMaskedCodes) {
   const auto codes = scattered_codes(kSmall, 1);
   const auto loss = [&](bool training) {
     auto step = Step{.training = training, .noise = noise, .streams = built.bed.streams, .collective = built.bed.collective};
-    return built.prior->loss(codes, {}, step)[0].item<double>();
+    return built.prior->loss(codes, {}, step).value[0].item<double>();
   };
   // The lowest numbers are masked: of 0.6, ceil(4 cos(0.3 pi)) = 3 in training and floor(4 0.6) + 1 = 3 in evaluation.
   noise.numbers = torch::tensor({0.6, 0.9, 0.1, 0.5, 0.2});
@@ -143,7 +157,7 @@ TEST(MaskedTransformer, GradientsComeFromMaskedPositionsAlone) {
   const auto codes = torch::tensor({0, 1, 0, 0}).view({1, 2, 2, 1});
   // The loss of one position moves the last layer's bias by p - target of that position alone.
   const auto bias = built.prior->named_parameters()["output.0.bias"];
-  const auto gradient = torch::autograd::grad({built.prior->loss(codes, {}, step).sum()}, {bias})[0];
+  const auto gradient = torch::autograd::grad({built.prior->loss(codes, {}, step).value.sum()}, {bias})[0];
   const auto masked = torch::tensor({false, true, false, false}).view({1, 2, 2, 1});
   const auto p = torch::softmax(built.prior->logits(codes, masked, {}, nullptr).detach(), 2)[0][1];
   expect_close(gradient, 4 * (p - (0.9 * torch::tensor({0.0, 1.0, 0.0}) + 0.1 / 3)), 1e-4, 1e-5);
@@ -209,7 +223,7 @@ TEST(MaskedTransformer, TrainingDrawsAndEvaluationDoesNotDropOut) {
   const auto loss = [&](bool training, int64_t index) {
     built.bed.streams.rekey(index);
     auto step = Step{.training = training, .noise = noise, .streams = built.bed.streams, .collective = built.bed.collective};
-    return built.prior->loss(scattered_codes(kSmall, 1), {}, step).item<double>();
+    return built.prior->loss(scattered_codes(kSmall, 1), {}, step).value.item<double>();
   };
   EXPECT_NE(loss(true, 0), loss(true, 1));
   EXPECT_EQ(loss(false, 0), loss(false, 1));

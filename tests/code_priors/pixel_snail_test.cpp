@@ -98,7 +98,7 @@ TEST(PixelSnail, AttentionOfTheFirstPlaceHasNoNan) {
   PriorBed bed(kGrid);
   const auto prior = make_pixel_snail({.width = 8, .blocks = 2, .layers = 1, .heads = 2, .dropout = 0}, bed.context());
   auto step = bed.step(true);
-  const auto loss = prior->loss(scattered_codes(kGrid, 2), {}, step).sum();
+  const auto loss = prior->loss(scattered_codes(kGrid, 2), {}, step).value.sum();
   loss.backward();
   EXPECT_TRUE(std::isfinite(loss.item<double>()));
   for (const auto& parameter : prior->parameters()) expect_finite(parameter.grad());
@@ -113,7 +113,7 @@ TEST(PixelSnail, DropsOnlyInTrainingAndFromTheModelsStream) {
   const auto loss = [&](bool training) {
     bed.streams.rekey(3);
     auto step = bed.step(training);
-    return prior->loss(codes, {}, step);
+    return prior->loss(codes, {}, step).value;
   };
   expect_equal(loss(true), loss(true));
   EXPECT_TRUE((loss(true) != loss(false)).all().item<bool>());

@@ -180,7 +180,7 @@ inline double train(PriorBed& bed, CodePrior& prior, const std::function<Tensor(
     bed.noise.rekey(i);
     const auto codes = draw(bed.streams.data, plan.batch_size);
     auto step = bed.step(true);
-    const auto loss = prior.loss(codes, condition ? condition(codes) : CodeCondition{}, step).mean();
+    const auto loss = prior.loss(codes, condition ? condition(codes) : CodeCondition{}, step).value.mean();
     optimizer.zero_grad();
     loss.backward();
     optimizer.step();
@@ -193,7 +193,7 @@ inline double train(PriorBed& bed, CodePrior& prior, const std::function<Tensor(
 inline double bits_a_position(PriorBed& bed, CodePrior& prior, const Tensor& codes, const CodeCondition& condition = {}) {
   const torch::NoGradGuard no_grad;
   auto step = bed.step(false);
-  return prior.loss(codes, condition, step).mean().item<double>() / std::log(2) /
+  return prior.loss(codes, condition, step).value.mean().item<double>() / std::log(2) /
          static_cast<double>(num_positions(prior.grid()));
 }
 

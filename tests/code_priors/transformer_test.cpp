@@ -134,7 +134,7 @@ TEST(TransformerPrior, DropoutIsDrawnInTrainingOnly) {
   const auto loss = [&](int64_t step_index, bool training) {
     built.bed.streams.rekey(step_index);
     auto step = built.bed.step(training);
-    return built.prior->loss(codes, {}, step).detach();
+    return built.prior->loss(codes, {}, step).value.detach();
   };
   expect_equal(loss(0, true), loss(0, true));
   EXPECT_FALSE(loss(0, true).equal(loss(1, true)));

@@ -1,11 +1,17 @@
 #include <ATen/Context.h>
+#include <ATen/record_function.h>
 #include <gtest/gtest.h>
+
+#include <mutex>
+#include <set>
 
 #include "conformance/accelerator.h"
 #include "conformance/components.h"
 #include "data/files.h"
 #include "elbo/config/override.h"
 #include "elbo/evaluation/evaluator.h"
+#include "elbo/math/precision.h"
+#include "elbo/math/structural_similarity.h"
 #include "elbo/training/trainer.h"
 #include "support/tensors.h"
 
@@ -146,6 +152,106 @@ TEST_P(EveryQuantizerTrains, WithoutWaitingForTheDeviceWithinAStep) {
 }
 INSTANTIATE_TEST_SUITE_P(Catalogs, EveryQuantizerTrains, ::testing::ValuesIn(components({"quantizer"})), test_name);
 
+/// While it lives: the products and convolutions, of any thread, that CUDA might have rounded to TF32.
+class RoundedProducts {
+ public:
+  RoundedProducts() : handle_(at::addGlobalCallback(at::RecordFunctionCallback(note).scopes({at::RecordScope::FUNCTION}))) {
+    take();
+  }
+  ~RoundedProducts() { at::removeCallback(handle_); }
+  RoundedProducts(const RoundedProducts&) = delete;
+  RoundedProducts& operator=(const RoundedProducts&) = delete;
+  std::set<std::string> take() {
+    const std::lock_guard lock(books());
+    return std::exchange(names(), {});
+  }
+
+ private:
+  static std::mutex& books() {
+    static std::mutex mutex;
+    return mutex;
+  }
+  static std::set<std::string>& names() {
+    static std::set<std::string> all;
+    return all;
+  }
+  static std::unique_ptr<at::ObserverContext> note(const at::RecordFunction& called) {
+    static const std::set<std::string> products = {"aten::mm",   "aten::addmm", "aten::bmm",         "aten::baddbmm",
+                                                   "aten::mv",   "aten::addmv", "aten::convolution", "aten::convolution_backward",
+                                                   "aten::cdist"};
+    const auto& context = at::globalContext();
+    if (!products.contains(called.name()) || !(context.allowTF32CuBLAS() || context.allowTF32CuDNN())) return nullptr;
+    const std::lock_guard lock(books());
+    names().insert(called.name());
+    return nullptr;
+  }
+  at::CallbackHandle handle_;
+};
+
+TEST_P(EveryQuantizerTrains, InTf32WithProductsOfItsOwnInFloat32) {
+  const Tf32Scope allowed(accelerator(), Tf32Scope::Rounding::allowed);
+  Stream init(1, "init", at::kCPU), noise(5, "noise", accelerator());
+  Streams streams(5, accelerator());
+  Collective alone;
+  const auto made = build(quantizers(), GetParam().name, QuantizerContext{.init = init, .device = accelerator()});
+  made->to(accelerator());
+  for (auto& number : made->scheduled()) number.refill({.step = 0, .steps_per_epoch = 10, .total_steps = 10});
+  const auto z = wavy({5, 7, made->code_space().input_size}).to(at::kFloat).to(accelerator());
+  Step step{.index = 0,
+            .index_tensor = torch::zeros({}, torch::dtype(at::kLong).device(accelerator())),
+            .training = true,
+            .noise = noise,
+            .streams = streams,
+            .collective = alone};
+  RoundedProducts rounded;
+  torch::mm(z[0], z[1].t());
+  EXPECT_TRUE(rounded.take().contains("aten::mm")) << "nothing is seen here";
+  made->forward(z, step);
+  made->decode(made->encode(z));
+  const torch::NoGradGuard no_grad;
+  made->after_step(step);
+  EXPECT_EQ(rounded.take(), std::set<std::string>());
+}
+
+TEST(AcceleratorTraining, Tf32RoundsSimilaritiesNeitherForwardNorBackward) {
+  const Tf32Scope allowed(accelerator(), Tf32Scope::Rounding::allowed);
+  const auto x = wavy({2, 1, 24, 23}).to(at::kFloat).to(accelerator()), y = (0.9 * x).requires_grad_();
+  RoundedProducts rounded;
+  (structural_similarity(x, y) + multiscale_similarity(x, y, 2)).sum().backward();
+  EXPECT_EQ(rounded.take(), std::set<std::string>());
+  EXPECT_GT(y.grad().abs().max().item<float>(), 0);
+}
+
+/// Parameters and buffers whose name has `part` in it, on the host.
+std::map<std::string, Tensor> state_of(const torch::nn::Module& module, const std::string& part) {
+  std::map<std::string, Tensor> state;
+  for (const auto& all : {module.named_parameters(), module.named_buffers()}) {
+    for (const auto& item : all) {
+      if (item.key().find(part) != std::string::npos) state[item.key()] = item.value().detach().cpu().clone();
+    }
+  }
+  return state;
+}
+
+// A decoder that is no number gives such a loss; the tokens of the step are sound, and codes would move by them.
+TEST_P(EveryQuantizerTrains, NothingByAStepThatIsSkipped) {
+  const RepeatableAgain after;
+  const std::map<std::string, std::string> moving = {{"mcquic", ", reassign_every: 1, codes: 512"}};
+  const auto found = moving.find(GetParam().name);
+  auto overrides = with_quantizer(GetParam().name + (found == moving.end() ? "" : found->second));
+  overrides.push_back("training.non_finite=skip");
+  Training there(small_experiment(overrides), accelerator());
+  there.trainer.step();
+  const auto before = state_of(*there.experiment.model, "quantizer");
+  for (auto& item : there.experiment.model->named_parameters()) {
+    if (item.key().find("decoder") != std::string::npos) item.value().data().fill_(std::nan(""));
+  }
+  there.trainer.step();
+  for (const auto& [name, value] : state_of(*there.experiment.model, "quantizer")) {
+    EXPECT_TRUE(value.equal(before.at(name))) << name;
+  }
+}
+
 class EveryOptimizerTrains : public ::testing::TestWithParam<Component> {};
 TEST_P(EveryOptimizerTrains, OnTheAcceleratorAsOnTheCpu) { expect_same_training({"optimizer.type=" + GetParam().name}); }
 TEST_P(EveryOptimizerTrains, WithStepsThatMayBeSkipped) {
@@ -157,6 +263,12 @@ TEST(AcceleratorTraining, InPartsOfABatchWithSchedules) {
   expect_same_training({"training.accumulate=4", "objective.type=beta_vae",
                         "objective.beta={type: linear, from: 0, to: 1, steps: 3}",
                         "optimizer.learning_rate={type: cosine, from: 1e-3, to: 1e-4, warmup_steps: 2}"});
+}
+
+TEST(AcceleratorTraining, MirroredAndEnlargedMapsAreRepeatableToo) {
+  expect_same_training(
+      {"model={type: vae, latent_size: 4, encoder: {type: residual_attention, channels: [3], blocks: 1, kernel: 3}, "
+       "decoder: {type: residual_attention, channels: [3], kernel: 3}}"});
 }
 
 TEST(AcceleratorTraining, SkippingDoesNotWaitForTheDeviceEither) { expect_no_waiting({"training.non_finite=skip"}); }

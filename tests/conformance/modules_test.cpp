@@ -6,12 +6,14 @@
 
 #include "conformance/accelerator.h"
 #include "conformance/components.h"
+#include "conformance/host_step.h"
 #include "conformance/trained.h"
 #include "data/files.h"
 #include "elbo/code_priors/code_prior.h"
 #include "elbo/distributions/likelihood.h"
 #include "elbo/distributions/posterior.h"
 #include "elbo/distributions/prior.h"
+#include "elbo/math/precision.h"
 #include "elbo/models/abilities.h"
 #include "elbo/models/conditions.h"
 #include "elbo/nn/network.h"
@@ -29,18 +31,6 @@ constexpr int64_t kB = 6, kK = 2, kD = 4;
 const Shape kImage = {1, 8, 8};
 const FieldSpec kBinaryImage = {.shape = kImage, .kind = ValueKind::binary};
 const DataSpec kImageAndLabel = {{"x", kBinaryImage}, {"label", {.shape = {}, .kind = ValueKind::category, .num_classes = 3}}};
-
-/// The same numbers on every device: drawn on the host.
-class HostNoise final : public Noise {
- public:
-  HostNoise(int64_t step, at::Device device) : stream_(17, "conformance", at::kCPU), device_(device) { stream_.rekey(step); }
-  Tensor normal(at::IntArrayRef leading, at::IntArrayRef event) override { return stream_.normal(leading, event).to(device_); }
-  Tensor uniform(at::IntArrayRef leading, at::IntArrayRef event) override { return stream_.uniform(leading, event).to(device_); }
-
- private:
-  Stream stream_;
-  at::Device device_;
-};
 
 /// A component with what it takes to train it.
 struct Specimen {
@@ -193,25 +183,23 @@ Batch image_batch(int64_t step, at::Device device) {
 std::function<Tensor(int64_t, at::Device)> loss_of(const std::shared_ptr<Model>& model,
                                                    const std::shared_ptr<Objective>& objective) {
   return [model, objective](int64_t step, at::Device device) {
-    HostNoise noise(step, device);
-    Streams streams(1, device);
-    Collective collective;
-    Step now{.index = step,
-             .index_tensor = torch::full({}, step, torch::dtype(at::kLong).device(device)),
-             .noise = noise,
-             .streams = streams,
-             .collective = collective};
+    HostStep host(step, device);
+    auto& now = host.now;
     for (auto& number : objective->scheduled()) number.refill({.step = step, .steps_per_epoch = 2, .total_steps = 10});
     auto total = torch::zeros({}, at::TensorOptions(device));
     for (auto& phase : objective->phases(*model)) {
       const auto terms = phase.losses(image_batch(step, device), now);
       EXPECT_NE(terms.loss.defined(), !terms.routes.empty()) << "exactly one of loss and routes";
+      for (const auto& loss : {terms.loss, terms.batch_loss}) {
+        EXPECT_TRUE(!loss.defined() || loss.scalar_type() == at::kFloat) << "phase " << phase.name;
+      }
       if (terms.loss.defined()) {
         check_shape(terms.loss, {kB}, "loss");
         total = total + terms.loss.mean();
       }
       for (const auto& route : terms.routes) {
         check_shape(route.loss, {kB}, "loss of a route");
+        EXPECT_EQ(route.loss.scalar_type(), at::kFloat) << "a route of phase " << phase.name;
         total = total + route.loss.mean();
       }
       if (terms.batch_loss.defined()) {
@@ -222,6 +210,7 @@ std::function<Tensor(int64_t, at::Device)> loss_of(const std::shared_ptr<Model>&
       bool has_bound = false;
       for (const auto& [name, value] : terms.terms) {
         EXPECT_FALSE(value.requires_grad()) << name;
+        EXPECT_NE(value.scalar_type(), at::kBFloat16) << name;
         EXPECT_TRUE(value.dim() == 0 || value.sizes() == Shape({kB})) << name;
         expect_finite(value);
         has_bound = has_bound || name == "bound";
@@ -338,15 +327,8 @@ Specimen code_prior(const std::string& name, Stream& init) {
   EXPECT_EQ(made->grid(), grid);
   EXPECT_FALSE(made->summary().empty());
   return {made, [made](int64_t step, at::Device device) {
-            HostNoise noise(step, device);
-            Streams streams(1, device);
-            streams.rekey(step);
-            Collective alone;
-            Step now{.index = step,
-                     .index_tensor = torch::full({}, step, torch::dtype(at::kLong).device(device)),
-                     .noise = noise,
-                     .streams = streams,
-                     .collective = alone};
+            HostStep host(step, device);
+            host.streams.rekey(step);
             const auto integers = [&](at::IntArrayRef shape, int64_t below) {
               return (torch::arange(c10::multiply_integers(shape), at::kLong) * (step * 2 + 3))
                   .remainder(below)
@@ -354,9 +336,9 @@ Specimen code_prior(const std::string& name, Stream& init) {
                   .to(device);
             };
             const CodeCondition known{.label = integers({kB}, 4) - 1, .above = integers({kB, 2, 2, 1}, 6)};
-            const auto loss = made->loss(integers({kB, 3, 4, 2}, 5), known, now);
+            const auto loss = made->loss(integers({kB, 3, 4, 2}, 5), known, host.now).value;
             EXPECT_EQ(loss.sizes(), Shape{kB});
-            const auto drawn = made->sample(kB, known, {}, noise);
+            const auto drawn = made->sample(kB, known, {}, host.noise);
             EXPECT_EQ(drawn.sizes(), (Shape{kB, 3, 4, 2}));
             EXPECT_TRUE(drawn.ge(0).logical_and(drawn.lt(5)).all().item<bool>());
             return loss.mean();
@@ -384,6 +366,12 @@ TEST_P(EveryModule, IsBuiltFromItsDefaultsAndHasAFiniteLoss) {
     EXPECT_EQ(loss.dim(), 0);
     EXPECT_TRUE(std::isfinite(loss.item<double>()));
   }
+}
+
+TEST_P(EveryModule, HasAFiniteLossInBfloat16) {  // in float32: loss_of
+  const auto made = specimen(GetParam(), 1);
+  const Bfloat16Scope lower(at::kCPU);
+  EXPECT_TRUE(std::isfinite(made.loss(0, at::kCPU).item<double>()));
 }
 
 TEST_P(EveryModule, EveryParameterGetsAFiniteGradientThatIsSomewhereNotZero) {

@@ -40,6 +40,14 @@ Batch rows() {
   return batch;
 }
 
+TEST(CodePriorModel, TrainingLeavesTheBaseInEvaluationMode) {
+  const auto model = model_of();
+  model->eval();
+  model->train();
+  EXPECT_TRUE(model->is_training() && model->prior(0).is_training());
+  for (const auto& module : model->base().modules()) EXPECT_FALSE(module->is_training());
+}
+
 TEST(CodePriorModel, AMissingClassIsOneThatIsNotTold) {
   const auto model = model_of();
   auto batch = rows();
@@ -68,7 +76,7 @@ TEST(CodePriorModel, TrainsThePriorAndNotTheBase) {
   Streams streams(1, at::kCPU);
   Collective alone;
   Step step{.noise = streams.noise, .streams = streams, .collective = alone};
-  model->losses(rows(), step).at(0).sum().backward();
+  model->losses(rows(), step).at(0).value.sum().backward();
   for (const auto& item : model->named_parameters()) {
     const bool of_base = item.key().starts_with("base.");
     EXPECT_EQ(item.value().requires_grad(), !of_base) << item.key();

@@ -196,6 +196,7 @@ TEST(Conditions, CycleThroughTheClassesUnlessGiven) {
   EXPECT_EQ(condition_columns(model, kImages), 3);
   expect_equal(conditions_for(model, kImages, 3, {{"label", {2, 0}}}).at("label"), torch::tensor({2, 0, 2}));
   EXPECT_EQ(condition_columns(model, kImages, {{"label", {2, 0}}}), 2);
+  EXPECT_EQ(condition_columns(model, kImages, {{"label", {2}}}), 0) << "a strip of one column is no picture";
   const auto message = [&](const GivenClasses& given) -> std::string {
     try {
       conditions_for(model, kImages, 3, given);

@@ -24,6 +24,13 @@ TEST(FeatureDistance, IsTheMeanSquareOfUnitVectorsDifferences) {
   expect_close(feature_distance({f, f}, {g, f}), values({(2 + second) / 4}), 1e-7);  // maps add up
 }
 
+TEST(FeatureDistance, OfMapsInBfloat16IsFloat32) {
+  const auto f = wavy({2, 3, 4, 4}).to(torch::kBFloat16), g = wavy({2, 3, 4, 4}, 1).to(torch::kBFloat16);
+  const auto distance = feature_distance({f}, {g});
+  EXPECT_EQ(distance.scalar_type(), torch::kFloat);
+  expect_equal(distance, feature_distance({f.to(torch::kFloat)}, {g.to(torch::kFloat)}));
+}
+
 TEST(FeatureDistance, IsZeroForItselfSymmetricAndBlindToTheLengthOfAPlacesFeatures) {
   const Maps f = {wavy({2, 5, 4, 3})}, g = {wavy({2, 5, 4, 3}, 0.8)};
   expect_equal(feature_distance(f, f), torch::zeros({2}, torch::kDouble));

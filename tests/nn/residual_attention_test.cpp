@@ -1,5 +1,7 @@
 #include "elbo/nn/residual_attention.h"
 
+#include <ATen/Context.h>
+
 #include "elbo/base/error.h"
 #include "support/tensors.h"
 
@@ -64,6 +66,45 @@ TEST(ResidualAttention, EdgesAreMirrored) {
   encoder->eval();
   const auto features = encoder->forward(torch::ones({1, 1, 12, 12})).view({4, 144});
   expect_close(features, features.slice(1, 0, 1).expand({4, 144}), 0, 1e-5);
+}
+
+struct RepeatableNetwork {
+  RepeatableNetwork() { at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false); }
+  ~RepeatableNetwork() { at::globalContext().setDeterministicAlgorithms(false, false); }
+};
+
+// With deterministic algorithms edges and sizes are made by other operations: values and gradients are the same.
+TEST(ResidualAttention, RepeatableOperationsGiveTheSame) {
+  Stream init(1, "init", at::kCPU);
+  const auto encoder = make_residual_attention_encoder(kTiny, {.input_shape = {1, 7, 10}, .init = init});
+  const auto decoder = make_residual_attention_decoder(
+      kTiny, {.latent_size = 280, .latent_map = {4, 7, 10}, .output_shape = {2, 28, 40}, .init = init});
+  const auto run = [&](torch::nn::Module& network, const auto& forward, int64_t size) {
+    network.to(torch::kDouble);
+    for (auto& parameter : network.parameters()) parameter.mutable_grad() = Tensor();
+    auto x = wavy({2, size}).requires_grad_();
+    const auto y = forward(x);
+    (y * wavy(y.sizes(), 0.2)).sum().backward();
+    std::vector<Tensor> seen = {y.detach(), x.grad()};
+    for (auto& parameter : network.parameters()) seen.push_back(parameter.grad());
+    return seen;
+  };
+  const auto both = [&] {
+    const auto encode = [&](const Tensor& x) { return encoder->forward(x.view({2, 1, 7, 10})); };
+    const auto decode = [&](const Tensor& z) { return decoder->forward(z); };
+    auto seen = run(*encoder, encode, 70);
+    for (const auto& tensor : run(*decoder, decode, 280)) seen.push_back(tensor);
+    return seen;
+  };
+  const auto expected = both();
+  const RepeatableNetwork repeatable;
+  const auto seen = both();
+  bool others = false;
+  for (size_t i = 0; i < seen.size(); ++i) {
+    expect_close(seen[i], expected[i], 1e-9, 1e-10);
+    others = others || !seen[i].equal(expected[i]);
+  }
+  EXPECT_TRUE(others) << "the same operations";
 }
 
 TEST(ResidualAttention, SaysWhichSizesDoNotFit) {

@@ -6,6 +6,7 @@
 #include "elbo/distributions/normal.h"
 #include "elbo/math/structural_similarity.h"
 #include "elbo/models/abilities.h"
+#include "elbo/quantizers/vaevq.h"
 #include "elbo/quantizers/vq.h"
 #include "quantizers/quantizer_steps.h"
 
@@ -13,30 +14,34 @@ namespace elbo::block_uncertainty_test {
 
 constexpr int64_t kSide = 12;
 
-/// Codes that count for nothing; p(target) = N(a picture of parameters, 1). float32.
+/// Codes that count for nothing but by their tint; p(target) = N(a picture of parameters + tint * mean of the codes, 1). float32.
 class Painted final : public Model, public Quantized, public Reconstructs {
  public:
-  Painted() {
-    QuantizerSteps steps;
-    quantizer_ = make_vq({.codes = 3, .code_size = 2}, steps.context());
+  Painted() : Painted(make_vq({.codes = 3, .code_size = 2}, QuantizerSteps().context())) {}
+  explicit Painted(std::shared_ptr<Quantizer> quantizer) : quantizer_(std::move(quantizer)) {
     register_module("quantizer", quantizer_);
     picture = register_parameter("picture", (wavy({1, kSide, kSide}, 0.3) * 0.4 + 0.5).to(torch::kFloat));
   }
   std::string_view family() const override { return "quantized"; }
   std::string summary() const override { return "painted"; }
-  Tensor tokens(const Batch& batch) const { return wavy({batch.size(), 1, 2}).to(torch::kFloat); }
+  Tensor tokens(const Batch& batch) const {
+    return wavy({batch.size(), 1, quantizer_->code_space().input_size}).to(torch::kFloat);
+  }
   std::vector<CodeLevel> quantize(const Batch& batch, Step& step) override {
     return {{.tokens = tokens(batch), .quantization = quantizer_->forward(tokens(batch), step)}};
   }
   std::vector<Tensor> codes(const Batch& batch) override { return {quantizer_->encode(tokens(batch))}; }
-  std::vector<Observation> decode(const std::vector<Tensor>&, const Batch& batch) override {
-    const auto mean = picture.unsqueeze(0).expand({batch.size(), 1, kSide, kSide});
+  std::vector<Observation> decode(const std::vector<Tensor>& values, const Batch& batch) override {
+    const auto mean = (picture + tint * values[0].mean(-1, true).unsqueeze(-1)).expand({batch.size(), 1, kSide, kSide});
+    decoded.push_back(mean.detach());
     return {{.likelihood = Normal::with_scale(mean, 1, 3), .target = batch.at("target")}};
   }
   std::vector<Quantizer*> quantizers() override { return {quantizer_.get()}; }
   Tensor reconstruct(const Batch&) override { return picture; }
   std::string reconstructed_field() const override { return "target"; }
   Tensor picture;
+  double tint = 0;
+  std::vector<Tensor> decoded = {};
 
  private:
   std::shared_ptr<Quantizer> quantizer_;
@@ -57,7 +62,8 @@ Batch pictures(int64_t B = 3, double phase = 0) {
 }
 
 struct BlockBench {
-  explicit BlockBench(const BlockUncertaintyConfig& config) {
+  explicit BlockBench(const BlockUncertaintyConfig& config) : BlockBench(config, Painted()) {}
+  BlockBench(const BlockUncertaintyConfig& config, const Painted& painted) : model(painted) {
     objective = make_block_uncertainty(config, model, context_of_maps());
     refill();
   }
@@ -69,6 +75,10 @@ struct BlockBench {
     return objective->losses(batch, step);
   }
   void after_step() { dynamic_cast<Stepped&>(*objective).after_step(steps.step()); }
+  void after_step(Collective& processes) {
+    dynamic_cast<Stepped&>(*objective)
+        .after_step({.training = true, .noise = steps.noise, .streams = steps.streams, .collective = processes});
+  }
 
   Painted model;
   QuantizerSteps steps;
@@ -150,6 +160,71 @@ TEST(BlockUncertainty, ForwardPassesMoveNothingAndAveragesAreOfSteps) {
   expect_close(buffers()["mean_error"], 0.25 * mean, 1e-5);
 }
 
+/// Rows first to first + count of a batch.
+Batch part_of(const Batch& batch, int64_t first, int64_t count) {
+  return {.fields = {{"target", {.value = batch.at("target").narrow(0, first, count)}}},
+          .index = batch.index.narrow(0, first, count)};
+}
+
+/// Two processes, one after the other: the first one's tensors are kept and added to the second's.
+class OneAfterTheOther final : public Collective {
+ public:
+  int64_t size() const override { return 2; }
+  void all_reduce_sum(Tensor& sum) override {
+    if (!second) return kept.push_back(sum.clone());
+    sum.add_(kept.at(next++));
+  }
+  bool second = false;
+  size_t next = 0;
+  std::vector<Tensor> kept = {};
+};
+
+TEST(BlockUncertainty, UnequalPartsAndProcessesCountByTheirRows) {
+  const auto batch = pictures(20);
+  BlockBench whole({.decay = 0, .similarity = 0}), parts({.decay = 0, .similarity = 0});
+  whole.losses(batch);
+  whole.after_step();
+  parts.losses(part_of(batch, 0, 16));
+  parts.losses(part_of(batch, 16, 4));
+  parts.after_step();
+  BlockBench first({.decay = 0, .similarity = 0}), second({.decay = 0, .similarity = 0});
+  OneAfterTheOther processes;
+  first.losses(part_of(batch, 0, 16));
+  first.after_step(processes);
+  processes.second = true;
+  second.losses(part_of(batch, 16, 4));
+  second.after_step(processes);
+  const auto expected = whole.objective->named_buffers();
+  for (const auto* name : {"mean_error", "quantile_error"}) {
+    expect_close(parts.objective->named_buffers()[name], expected[name], 1e-6);
+    expect_close(second.objective->named_buffers()[name], expected[name], 1e-6);
+  }
+}
+
+// A quantiser that gives a continuous value too has both decodings weighed, as objective vq averages both.
+TEST(BlockUncertainty, AContinuousValueIsWeighedToo) {
+  const auto zero = scheduled_number(0);
+  Painted painted(make_vaevq({.codes = 3, .code_size = 2, .rcs_weight = zero, .kl_weight = zero, .dcr_weight = zero},
+                             QuantizerSteps().context()));
+  painted.tint = 0.3;
+  BlockBench bench({.decay = 0, .similarity = 0}, painted);
+  const auto before = bench.losses(pictures());
+  expect_close(before.loss, (term_named(before, "reconstruction") + term_named(before, "reconstruction_continuous")) / 2, 1e-5);
+  bench.after_step();
+  const auto buffers = bench.objective->named_buffers();
+  const auto weights = buffers["quantile_error"] / (buffers["mean_error"] + 1e-5);
+  const auto places = (weights / weights.mean()).repeat_interleave(4, 0).repeat_interleave(4, 1);
+  bench.model.decoded.clear();
+  const auto after = bench.losses(pictures());
+  ASSERT_EQ(bench.model.decoded.size(), 2U);
+  auto expected = torch::zeros({3});
+  for (const auto& mean : bench.model.decoded) {
+    const auto nats = 0.5 * (pictures().at("target") - mean).square() + 0.5 * std::log(2 * M_PI);
+    expected = expected + (nats * places).flatten(1).sum(1) / 2;
+  }
+  expect_close(after.loss, expected, 1e-5);
+}
+
 TEST(BlockUncertainty, SimilarityIsAddedOnceAnExample) {
   BlockBench without({.similarity = 0}), with({.similarity = 7});
   const auto batch = pictures();
@@ -162,9 +237,10 @@ TEST(BlockUncertainty, SimilarityIsAddedOnceAnExample) {
 
 TEST(BlockUncertainty, SaysWhatItNeeds) {
   Painted model;
-  const auto message = [&](const BlockUncertaintyConfig& config, const Shape& shape) -> std::string {
+  const auto message = [&](const BlockUncertaintyConfig& config, const Shape& shape,
+                           ValueKind kind = ValueKind::unit) -> std::string {
     auto context = context_of_maps();
-    context.spec["target"].shape = shape;
+    context.spec["target"] = {.shape = shape, .kind = kind};
     try {
       make_block_uncertainty(config, model, context);
     } catch (const ConfigError& error) {
@@ -177,6 +253,11 @@ TEST(BlockUncertainty, SaysWhatItNeeds) {
   EXPECT_EQ(message({}, {1, 8, 12}),
             "objective 'block_uncertainty': SSIM needs pictures of at least 11 x 11, these are [1, 8, 12]; set similarity: 0");
   EXPECT_EQ(message({.similarity = 0}, {1, 8, 12}), "");
+  EXPECT_EQ(
+      message({}, {1, 12, 12}, ValueKind::real),
+      "objective 'block_uncertainty': SSIM is of pictures with values in [0, 1]; field target holds none; set similarity: 0");
+  EXPECT_EQ(message({.similarity = 0}, {1, 12, 12}, ValueKind::real), "");
+  EXPECT_EQ(message({}, {1, 12, 12}, ValueKind::binary), "");
 }
 
 }  // namespace elbo::block_uncertainty_test

@@ -72,6 +72,15 @@ TEST(Ema, ACodeThatNoTokenChoosesStays) {
   expect_close(early->codebook()[1], codes[1], 1e-4);
 }
 
+TEST(Ema, WithoutRevivalSmoothingPullsACodeToZeroWhereItsCountIsEpsilon) {
+  const double epsilon = 1e-5, start = 50;
+  const auto ema = ema_of(floats({0, start}, {2, 1}), {.epsilon = epsilon, .revival = 0});
+  set(*ema, "counts", floats({16, epsilon / 0.99}, {2}));
+  set(*ema, "sums", floats({0, start * epsilon / 0.99}, {2, 1}));
+  learn(*ema, torch::full({16, 1}, 0.1));
+  EXPECT_NEAR(ema->codebook()[1].item<double>(), start / 2, 1e-3 * start);
+}
+
 TEST(Ema, SmoothingKeepsTheTotal) {
   const auto ema = ema_of(floats({0, 100}, {2, 1}), {.decay = 0.5, .epsilon = 1, .revival = 0});
   learn(*ema, floats({1, 3, 5, 7}, {4, 1}));

@@ -202,6 +202,15 @@ TEST(Bsq, TheErrorHasItsClosedFormAndItsBound) {
   EXPECT_NEAR(error.mean().item<double>(), 2 - 2 * std::sqrt(2 / M_PI), 0.01);
 }
 
+// Under reduction: mean it is the source's mean over tokens of sums over their numbers.
+TEST(Bsq, TheCommitmentsMeanIsOverTokens) {
+  const auto bsq = bsq_of({.code_size = 18});
+  const auto z = wavy_floats({5, 7, 18}, 3);
+  const auto commitment = term_of(QuantizerSteps().forward(*bsq, z), "commitment");
+  const auto u = z / z.norm(2, -1, true), code = (2 * z.gt(0).to(torch::kFloat) - 1) / std::sqrt(18.0);
+  expect_close((commitment.value / commitment.elements).mean(), (u - code).square().sum(-1).mean(), 1e-5);
+}
+
 TEST(Bsq, TheEntropiesEqualThoseOverAllCodes) {
   const double temperature = 0.3;
   const auto bsq = bsq_of({.code_size = 8, .temperature = scheduled_number(temperature)});

@@ -82,6 +82,15 @@ TEST(Vq, ATokenThatDoesNotCountAddsNothing) {
   expect_close(gradient, values({-2 * 1 - 2 * 0, -2 * 2 - 2 * 3, 0, 0}, {2, 2}), 0);
 }
 
+TEST(Vq, TheScaleOfRotationsIsThatOfTokensThatCount) {
+  const auto vq = vq_of(floats({0, 2, 12, 0}, {2, 2}), {.gradient = GradientEstimator::rotation});
+  const auto z = floats({0, 1, NAN, 9, 0, 4, 10, 0}, {2, 2, 2});
+  const auto mask = torch::tensor({1, 0, 1, 1}).to(torch::kBool).view({2, 2});
+  const auto quantized = QuantizerSteps().forward(*vq, z, mask);
+  expect_close(reading_of(quantized, "rotation_scale"), (2 + 0.5 + 1.2) / 3, 1e-6);
+  expect_close(reading_of(quantized, "rotation_clamped"), 0);
+}
+
 TEST(Vq, AFullGradientStepAtHalfTheBatchOverTheCountIsOneStepOfKMeans) {
   const auto codes = wavy({4, 3}).to(torch::kFloat);
   const auto vq = vq_of(codes);

@@ -218,12 +218,15 @@ TEST(FindCheckpoint, PrefersBestThenLastThenTheNewest) {
 
 TEST(CheckpointToResume, IsTheNewestWholeOneAndClearsLeftovers) {
   TemporaryFolder folder;
+  EXPECT_EQ(newest_checkpoint(folder.path / "none"), std::nullopt);
   EXPECT_EQ(checkpoint_to_resume(folder.path / "none"), std::nullopt);
   for (const int64_t step : {9, 10}) write_checkpoint(folder.path / ("step-" + std::to_string(step)), sample(step));
   replace_link(folder.path / "last", "step-9");  // killed between the rename and the link
   fs::create_directory(folder.path / "step-11");
   {
     AtomicFolder unfinished(folder.path / "step-12");
+    EXPECT_EQ(newest_checkpoint(folder.path), folder.path / "step-10");
+    EXPECT_TRUE(fs::exists(folder.path / "step-11")) << "looking removes nothing";
     EXPECT_EQ(checkpoint_to_resume(folder.path), folder.path / "step-10");
     EXPECT_FALSE(fs::exists(unfinished.path()));
   }

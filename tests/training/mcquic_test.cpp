@@ -14,11 +14,11 @@ namespace {
 
 /// Two levels of the digits, 4 x 4 and 2 x 2.
 struct Cascade : DigitsTraining<Mcquic> {
-  explicit Cascade(int64_t steps) : DigitsTraining(steps, 64, 3e-3) {
+  explicit Cascade(int64_t steps, double cosine_weight = 0) : DigitsTraining(steps, 64, 3e-3) {
     McquicConfig config{.channels = 8, .halvings = 0, .levels = {}};
     for (const int64_t codes : {16, 8}) {
-      config.levels.emplace_back().quantizer.set("mcquic",
-                                                 McquicQuantizerConfig{.codes = codes, .code_size = 8, .reassign_every = 2});
+      config.levels.emplace_back().quantizer.set(
+          "mcquic", McquicQuantizerConfig{.codes = codes, .code_size = 8, .reassign_every = 2, .cosine_weight = cosine_weight});
     }
     config.likelihood.set("normal", NormalLikelihoodConfig{.scale = 0.3});
     model = std::make_shared<Mcquic>(config, context());
@@ -28,6 +28,19 @@ struct Cascade : DigitsTraining<Mcquic> {
 
 TEST(McquicTraining, GoesOnFromTheMiddleToTheBit) {
   expect_goes_on_to_the_bit([](int64_t steps) { return Cascade(steps); }, 3, 5);
+}
+
+TEST(McquicTraining, PartsOfABatchCountTheCosinesOnce) {
+  const auto gradients = [](int64_t accumulate, double cosine_weight) {
+    Cascade cascade(1, cosine_weight);
+    cascade.training.accumulate = accumulate;
+    Trainer trainer(cascade.parts());
+    trainer.step();
+    return trainer.buffers().gradients().clone();
+  };
+  const auto whole = gradients(1, 100);
+  EXPECT_GT((whole - gradients(1, 0)).abs().max().item<double>(), 0.1);
+  expect_close(gradients(4, 100), whole, 1e-4, 1e-3);
 }
 
 TEST(SlowMcquicTraining, WithoutTheDeeperCodesTheErrorIsLarger) {

@@ -103,6 +103,22 @@ TEST(Tf32Scope, SaysWhetherCudaMayRoundAndRestoresWhatWas) {
   EXPECT_EQ(rounds(), before);
 }
 
+TEST(FullPrecisionScope, KeepsAutocastAndTf32Out) {
+  const at::Device cuda(at::kCUDA, 0);
+  const Tf32Scope allowed(cuda, Tf32Scope::Rounding::allowed);
+  const Bfloat16Scope lower(at::kCPU);
+  const auto type_of_product = [] { return torch::mm(torch::ones({2, 2}), torch::ones({2, 2})).scalar_type(); };
+  {
+    const FullPrecisionScope precise(cuda);
+    EXPECT_FALSE(at::globalContext().allowTF32CuBLAS());
+    EXPECT_FALSE(at::globalContext().allowTF32CuDNN());
+    EXPECT_EQ(type_of_product(), torch::kFloat);
+  }
+  EXPECT_TRUE(at::globalContext().allowTF32CuBLAS());
+  EXPECT_TRUE(at::globalContext().allowTF32CuDNN());
+  EXPECT_EQ(type_of_product(), torch::kBFloat16);
+}
+
 }  // namespace
 
 TEST(Precision, Bfloat16FollowsTheLossesOfFloat32) {

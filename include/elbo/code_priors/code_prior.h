@@ -25,12 +25,18 @@ struct CodeSampling {
   double top_p = 1;        // only the fewest most likely codes whose probabilities reach p
 };
 
+/// Of one level's codes. Shapes: [B]. Units: nats.
+struct CodeLoss {
+  Tensor value;  // what is minimised
+  Tensor bound;  // log p(codes), or an unbiased estimate of a lower bound of it: of training's network, without its smoothing
+};
+
 /// p(codes of one level | class, codes of the level above). A position is a place (row by row) and a group, groups innermost:
 /// T = h w G positions of V codes each.
 class CodePrior : public torch::nn::Module {
  public:
-  /// What is minimised: -log p, or the masked prediction's bound. Shapes: int64 [B, h, w, G] -> [B]. Units: nats.
-  virtual Tensor loss(const Tensor& codes, const CodeCondition& condition, Step& step) = 0;
+  /// -log p, or the masked prediction's bound. Shapes: int64 [B, h, w, G] -> [B]. Gradient: of `value` alone.
+  virtual CodeLoss loss(const Tensor& codes, const CodeCondition& condition, Step& step) = 0;
   /// Shapes: -> int64 [B, h, w, G].
   virtual Tensor sample(int64_t B, const CodeCondition& condition, const CodeSampling& sampling, Noise& noise) = 0;
   virtual const CodeGrid& grid() const = 0;
@@ -57,7 +63,7 @@ class AutoregressiveCodePrior : public CodePrior {
 
   /// Shapes: int64 [B, h, w, G] -> [B]. Units: nats.
   Tensor log_prob(const Tensor& codes, const CodeCondition& condition);
-  Tensor loss(const Tensor& codes, const CodeCondition& condition, Step& step) override;
+  CodeLoss loss(const Tensor& codes, const CodeCondition& condition, Step& step) override;
   Tensor sample(int64_t B, const CodeCondition& condition, const CodeSampling& sampling, Noise& noise) override;
 };
 

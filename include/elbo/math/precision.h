@@ -1,4 +1,6 @@
 #pragma once
+#include <c10/core/impl/LocalDispatchKeySet.h>
+
 #include "elbo/math/shapes.h"
 
 namespace elbo {
@@ -24,8 +26,8 @@ class Bfloat16Scope {
 };
 
 /// While it lives, matrix products and convolutions of float32 numbers on a CUDA device may round their factors to TF32 (10 bits
-/// of mantissa, sums in float32), forward and backward, or may not; on other devices nothing changes. LibTorch by itself lets
-/// convolutions round and products not.
+/// of mantissa, sums in float32), forward and backward, or may not; on the CPU nothing changes. LibTorch by itself lets
+/// convolutions round and products not. Settings of the process.
 class Tf32Scope {
  public:
   enum class Rounding { allowed, forbidden };
@@ -35,9 +37,22 @@ class Tf32Scope {
   Tf32Scope& operator=(const Tf32Scope&) = delete;
 
  private:
-  bool is_cuda_;
+  bool is_accelerator_;
   bool products_before_ = false;
   bool convolutions_before_ = false;
+};
+
+/// While it lives, matrix products and convolutions keep all digits of their factors: no autocast, and on a CUDA device no TF32.
+/// For a forward pass: the backward one follows its types, which are full ones here, but rounds to TF32 where the step may.
+class FullPrecisionScope {
+ public:
+  explicit FullPrecisionScope(at::Device device);
+  FullPrecisionScope(const FullPrecisionScope&) = delete;
+  FullPrecisionScope& operator=(const FullPrecisionScope&) = delete;
+
+ private:
+  c10::impl::ExcludeDispatchKeyGuard no_autocast_;
+  Tf32Scope no_tf32_;
 };
 
 }  // namespace elbo

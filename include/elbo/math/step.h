@@ -17,7 +17,8 @@ struct Step {
   Collective& collective;
 };
 
-/// A module that changes its buffers (never its parameters) once a step, after the optimisers.
+/// A module that changes its buffers once a step, after the optimisers; a quantiser its own codes too, even where they are
+/// parameters, and nothing else any parameters. After a non-finite step the trainer puts back what was changed.
 class Stepped {
  public:
   virtual ~Stepped() = default;

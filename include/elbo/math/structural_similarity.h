@@ -21,7 +21,7 @@ inline constexpr std::array<double, 5> kSimilarityScales = {0.0448, 0.2856, 0.30
 int64_t similarity_scales(int64_t height, int64_t width);
 
 /// The product over scales, each at half the size of the one before, of contrast and structure, of the last of the whole
-/// similarity, to the scales' exponents; the mean of that over channels. Fewer scales than 5 share exponents that add up to 1.
+/// similarity, to the scales' exponents; the mean of that over channels. Fewer scales than 5 have theirs divided by their sum.
 /// Source: Wang et al. 2003 (Asilomar, doi 10.1109/ACSSC.2003.1292216), eq. 7; scales by the mean of 2 x 2 pixels, negative
 /// factors as 0 and a row of zeros around odd sides as the code that compression papers measure with, pytorch-msssim 1.0.0.
 /// Shapes: [B, C, H, W] twice -> [B], 0 to 1. Gradient: to both; none through a factor that is 0.

@@ -34,6 +34,8 @@ class CodePriorModel final : public Model, public Quantized, public Samples, pub
   CodePriorModel(const CodePriorModelConfig& config, const ModelContext& context);
 
   std::string_view family() const override { return "code_prior"; }
+  /// The base stays in evaluation mode.
+  void train(bool on = true) override;
   std::string summary() const override;
 
   Model& base() { return *base_; }
@@ -44,8 +46,8 @@ class CodePriorModel final : public Model, public Quantized, public Samples, pub
   CodeCondition condition(size_t level, const std::vector<Tensor>& codes, const Tensor& label) const;
   /// The rows' classes, -1 where a row's is missing; undefined where the model is unconditional or the batch lacks them.
   Tensor labels(const Batch& batch) const;
-  /// -log p(codes) of every level. In training some classes are left out. Shapes: [B]. Units: nats.
-  std::vector<Tensor> losses(const Batch& batch, Step& step);
+  /// Of every level. In training some classes are left out.
+  std::vector<CodeLoss> losses(const Batch& batch, Step& step);
   /// Codes of every level, each int64 [B, h, w, G]. Shapes: label as in condition().
   std::vector<Tensor> sample_codes(int64_t B, const Tensor& label, const CodeSampling& sampling, Noise& noise);
   /// The mean of p(x | codes), through the base.

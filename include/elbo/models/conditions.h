@@ -14,8 +14,8 @@ using GivenClasses = std::map<std::string, std::vector<int64_t>>;
 Batch conditions_for(const Samples& model, const DataSpec& spec, int64_t count, const GivenClasses& given = {},
                      at::Device device = at::kCPU);
 
-/// How many columns a grid of such samples has, so that a column shows a class: the length of the longest cycle, 0 without
-/// conditions.
+/// How many columns a grid of such samples has, so that a column shows a class: the length of the longest cycle; 0, a
+/// square, without conditions or where all samples share theirs.
 int64_t condition_columns(const Samples& model, const DataSpec& spec, const GivenClasses& given = {});
 
 }  // namespace elbo

@@ -26,7 +26,7 @@ class PatchCritic final : public torch::nn::Module {
  public:
   /// `image` is [C, H, W]. Throws: ConfigError where it is too small for that many layers.
   PatchCritic(const PatchCriticConfig& config, const Shape& image, Stream& init);
-  /// Scores, high for what is real. Shapes: [N, C, H, W] -> [N, h, w].
+  /// Scores, high for what is real, in float32 or wider. Shapes: [N, C, H, W] -> [N, h, w].
   Tensor forward(const Tensor& x);
 
  private:

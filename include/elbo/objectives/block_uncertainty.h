@@ -8,7 +8,8 @@ namespace elbo {
 /// block; and similarity (1 - SSIM) beside it. No gradient passes through the weights. Source: Minoza 2025 (arXiv:2504.14372),
 /// section 3 and published code. Differs: weights have mean 1, so that they don't change the objective's scale; a step's weights
 /// are those of the steps before it; published sums are `reduction: mean` with a normal likelihood of scale 1/sqrt 2 and
-/// similarity 10. These weights are no calibrated uncertainty: metric `conformal` measures intervals that are. Terms: those of
+/// similarity 10. Where a quantiser gives a continuous value too, both likelihoods are weighed and averaged; errors and SSIM are
+/// of the codes. These weights are no calibrated uncertainty: metric `conformal` measures intervals that are. Terms: those of
 /// `vq`, without weights; ssim; block_weight_max.
 struct BlockUncertaintyConfig {
   VqReduction reduction = VqReduction::sum;
@@ -30,7 +31,8 @@ struct BlockUncertaintyConfig {
   }
 };
 
-/// Buffers: mean_error, quantile_error, a number for each block. Throws: ConfigError unless the model gives maps.
+/// Buffers: mean_error, quantile_error, a number for each block. Throws: ConfigError unless the model gives maps, and for the
+/// similarity pictures with values in [0, 1].
 std::shared_ptr<Objective> make_block_uncertainty(const BlockUncertaintyConfig& config, Quantized& model,
                                                   const ObjectiveContext& context);
 

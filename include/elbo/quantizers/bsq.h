@@ -7,8 +7,9 @@ namespace elbo {
 /// Binary spherical quantisation: the token is scaled to the unit sphere, u = z / |z|, and each number's sign kept:
 /// q = sign(u) / sqrt D, so that |u - q|^2 <= 2 - 2 / sqrt D. Nothing is learnt.
 /// Source: Zhao et al. 2025 (arXiv:2406.07548), section 4, p(+ | u) = sigmoid(4 u / (temperature sqrt D)).
-/// Terms: commitment |u - sg q|^2; token_entropy, exact; batch_entropy (weighs -entropy * diversity), of the average over the
-/// batch's tokens, exact up to entropy_bits bits, else an upper bound. Both weigh times the temperature too. Couples the batch.
+/// Terms: commitment |u - sg q|^2, with `reduction: mean` a mean over tokens alone, as published; token_entropy, exact;
+/// batch_entropy (weighs -entropy * diversity), of the average over the batch's tokens, exact up to entropy_bits bits, else an
+/// upper bound. Both entropies weigh times the temperature too. Couples the batch.
 /// Gradient: straight through from q to u, then that of the normalisation. Differs: the authors scale by 1 / sqrt D after they
 /// pass it straight through, which divides the encoder's gradient by sqrt D.
 struct BsqConfig {

@@ -7,7 +7,8 @@ namespace elbo {
 /// Source: van den Oord et al. 2017 (arXiv:1711.00937), appendix A.1; counts smoothed as in its authors' code. k-means at the
 /// start and revival of codes that are rarely chosen: Zeghidour et al. 2021 (arXiv:2107.03312), section III-C.
 /// Differs: counts start at 1 (after k-means at the clusters' sizes) and sums at counts times codes, so that a code which no
-/// token chooses stays where it is; a code is revived where its averaged count is below `revival` times that of evenly used
+/// token chooses stays where it is (with `revival: 0` only until its count nears epsilon: smoothing then pulls it to 0, half way
+/// after 1,146 steps at decay 0.99); a code is revived where its averaged count is below `revival` times that of evenly used
 /// codes, so that the threshold means the same for every batch and codebook. Terms: commitment |z - sg e|^2.
 struct EmaConfig {
   int64_t codes = 512;

@@ -43,7 +43,7 @@ struct McquicQuantizerConfig {
 
 /// No terms but, where it has a weight, codebook_cosine: the reconstruction teaches codes and encoder. Readings: mean_temperature
 /// of the groups, in_use. Parameters: codes [G, V, D], temperature [G]. Buffers: use [G, V] (running shares), drawn [G, V] (since
-/// the last reassignment), steps.
+/// the last reassignment).
 std::shared_ptr<Quantizer> make_mcquic_quantizer(const McquicQuantizerConfig& config, const QuantizerContext& context);
 
 /// Log-weights of the components. Shapes: y [N, D], codes [V, D], temperature 0-dim -> [N, V].

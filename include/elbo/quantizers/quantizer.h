@@ -49,7 +49,8 @@ struct Quantization {
 };
 
 /// Turns tokens into discrete codes and back. It reads plain rows: [B, D], or [B, T, D], [B, H, W, D] with channels last; the
-/// first extent counts examples. Its arithmetic is float32 or wider, whatever the precision of the network around it.
+/// first extent counts examples. Its arithmetic is float32 or wider, whatever the precision of the network around it; only the
+/// gradients of its products may be rounded to TF32 where the step may.
 /// Between forward and backward nothing changes: what codebooks, counts and multipliers learn from the tokens of a step is kept
 /// by forward (in training only; several calls add up) and applied by after_step.
 class Quantizer : public torch::nn::Module, public Stepped {

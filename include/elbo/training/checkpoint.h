@@ -110,8 +110,10 @@ struct KeptCheckpoints {
 };
 void keep_checkpoints(const std::filesystem::path& checkpoints, const KeptCheckpoints& kept);
 
-/// The newest whole checkpoint, from which a continued run goes on, after removing what a killed process left half written or
-/// half removed; nothing when there is none. For the holder of the run's lock.
+/// The newest whole checkpoint, from which a continued run goes on; nothing when there is none.
+std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& checkpoints);
+
+/// The same after removing what a killed process left half written or half removed. For the holder of the run's lock.
 std::optional<std::filesystem::path> checkpoint_to_resume(const std::filesystem::path& checkpoints);
 
 }  // namespace elbo
